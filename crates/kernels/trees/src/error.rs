@@ -1,0 +1,20 @@
+/// Why a model text is not served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    #[error("not a LightGBM text model: the first line is {found:?}, expected \"tree\"")]
+    NotLightGbm { found: String },
+    #[error("model text ends before {expected}")]
+    Truncated { expected: &'static str },
+    #[error("model line {line}: {key} is {value:?}, expected {rule}")]
+    Value { line: usize, key: String, value: String, rule: &'static str },
+    #[error("model line {line}: {key} is missing")]
+    Missing { line: usize, key: &'static str },
+    #[error("tree {tree}: {rule}")]
+    Structure { tree: usize, rule: String },
+    #[error("objective {name:?} is not supported; supported: {supported}")]
+    Objective { name: String, supported: &'static str },
+    #[error("tree {tree} has linear leaves (linear_tree=true), which are not supported")]
+    LinearTree { tree: usize },
+    #[error("the model maps pandas categories by position ({columns} columns), which are not supported: train on integer codes")]
+    PandasCategories { columns: usize },
+}

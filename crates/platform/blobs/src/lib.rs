@@ -1,0 +1,178 @@
+//! Content-addressed objects: a blob's key is its SHA-256, so equal bytes are stored once and a
+//! user's path is never joined to a path of the store.
+//!
+//! A blob is readable only after its bytes are complete: uploads are written to a staging object and
+//! moved into place.
+
+use std::fmt;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use platform_primitives::{ErrorKind, Fault, new_id};
+use sha2::{Digest, Sha256};
+
+/// Uploads are passed on in parts of this size.
+const PART_BYTES: usize = 5 * 1024 * 1024;
+
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    #[error("blob {digest} does not exist")]
+    NotFound { digest: String },
+    #[error("{value:?} is not a blob digest: expected 64 lower-case hexadecimal digits")]
+    InvalidDigest { value: String },
+    #[error("the upload was cut off: {message}")]
+    Upload { message: String },
+    #[error("the object store failed: {0}")]
+    Store(#[from] object_store::Error),
+    #[error("cannot open the object store: {message}")]
+    Open { message: String },
+}
+
+impl Fault for BlobError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::InvalidDigest { .. } | Self::Upload { .. } => ErrorKind::Invalid,
+            Self::Store(_) => ErrorKind::Unavailable,
+            Self::Open { .. } => ErrorKind::Internal,
+        }
+    }
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "blobs/not-found",
+            Self::InvalidDigest { .. } => "blobs/invalid-digest",
+            Self::Upload { .. } => "blobs/upload-cut-off",
+            Self::Store(_) => "blobs/store",
+            Self::Open { .. } => "blobs/open",
+        }
+    }
+}
+
+/// SHA-256 of a blob as 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlobDigest(String);
+
+impl BlobDigest {
+    pub fn parse(text: &str) -> Result<Self, BlobError> {
+        let valid = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if valid { Ok(Self(text.to_owned())) } else { Err(BlobError::InvalidDigest { value: text.to_owned() }) }
+    }
+
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(hex(&Sha256::digest(bytes)))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn path(&self) -> Path {
+        Path::from(format!("sha256/{}/{}", &self.0[..2], self.0))
+    }
+}
+
+impl fmt::Display for BlobDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+        text
+    })
+}
+
+#[derive(Debug, Clone)]
+pub struct BlobRef {
+    pub digest: BlobDigest,
+    pub size_bytes: u64,
+}
+
+/// A cheap handle on the object store.
+#[derive(Clone)]
+pub struct Blobs {
+    store: Arc<dyn ObjectStore>,
+}
+
+impl Blobs {
+    /// Blobs under `directory`, which is created if it is missing.
+    pub fn local(directory: &FilePath) -> Result<Self, BlobError> {
+        let open = |message: String| BlobError::Open { message };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .create(directory)
+            .map_err(|error| open(format!("{}: {error}", directory.display())))?;
+        let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| open(error.to_string()))?;
+        Ok(Self { store: Arc::new(store) })
+    }
+
+    pub async fn put_bytes(&self, bytes: Bytes) -> Result<BlobRef, BlobError> {
+        let digest = BlobDigest::of(&bytes);
+        let size_bytes = bytes.len() as u64;
+        if self.store.head(&digest.path()).await.is_err() {
+            self.store.put(&digest.path(), PutPayload::from_bytes(bytes)).await?;
+        }
+        Ok(BlobRef { digest, size_bytes })
+    }
+
+    /// Stores a stream of unknown length in constant memory.
+    pub async fn put_stream<S, E>(&self, mut chunks: S) -> Result<BlobRef, BlobError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: fmt::Display,
+    {
+        let staging = Path::from(format!("staging/{}", new_id()));
+        let mut writer =
+            WriteMultipart::new_with_chunk_size(self.store.put_multipart(&staging).await?, PART_BYTES);
+        let mut hasher = Sha256::new();
+        let mut size_bytes = 0u64;
+        while let Some(chunk) = chunks.next().await {
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    writer.abort().await?;
+                    return Err(BlobError::Upload { message: error.to_string() });
+                }
+            };
+            hasher.update(&chunk);
+            size_bytes += chunk.len() as u64;
+            writer.wait_for_capacity(4).await?;
+            writer.put(chunk);
+        }
+        writer.finish().await?;
+        let digest = BlobDigest(hex(&hasher.finalize()));
+        self.store.rename(&staging, &digest.path()).await?;
+        Ok(BlobRef { digest, size_bytes })
+    }
+
+    pub async fn get_bytes(&self, digest: &BlobDigest) -> Result<Bytes, BlobError> {
+        let object = self.store.get(&digest.path()).await.map_err(|error| missing(error, digest))?;
+        Ok(object.bytes().await?)
+    }
+
+    /// The blob's size and its bytes as they are read.
+    pub async fn get_stream(
+        &self,
+        digest: &BlobDigest,
+    ) -> Result<(u64, BoxStream<'static, Result<Bytes, BlobError>>), BlobError> {
+        let object = self.store.get(&digest.path()).await.map_err(|error| missing(error, digest))?;
+        let size_bytes = object.meta.size;
+        Ok((size_bytes, object.into_stream().map_err(BlobError::from).boxed()))
+    }
+}
+
+fn missing(error: object_store::Error, digest: &BlobDigest) -> BlobError {
+    match error {
+        object_store::Error::NotFound { .. } => BlobError::NotFound { digest: digest.to_string() },
+        other => BlobError::Store(other),
+    }
+}

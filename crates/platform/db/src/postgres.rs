@@ -1,0 +1,231 @@
+//! PostgreSQL: a small pool; a write runs its closure on a blocking thread over one connection.
+
+use std::error::Error as StdError;
+use std::str::FromStr;
+
+use bytes::BytesMut;
+use deadpool_postgres::{Manager, Pool};
+use tokio::runtime::Handle;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{NoTls, Transaction};
+
+use crate::tx::{Tx, TxBackend};
+use crate::{ColumnKind, DbError, Row, Value};
+
+const CONNECTIONS: usize = 16;
+/// PostgreSQL allows 65,535 parameters; UNNEST takes one array a column, so rows are bounded by memory only.
+const APPEND_ROWS: usize = 20_000;
+
+#[derive(Clone)]
+pub(crate) struct PostgresDb {
+    pool: Pool,
+}
+
+impl PostgresDb {
+    pub(crate) async fn open(url: &str) -> Result<Self, DbError> {
+        let location = redacted(url);
+        let open = |message: String| DbError::Open { location: location.clone(), message };
+        let config = tokio_postgres::Config::from_str(url).map_err(|error| open(error.to_string()))?;
+        let pool = Pool::builder(Manager::new(config, NoTls))
+            .max_size(CONNECTIONS)
+            .build()
+            .map_err(|error| open(error.to_string()))?;
+        let db = Self { pool };
+        db.read("SELECT 1", Vec::new()).await.map_err(|error| open(error.to_string()))?;
+        Ok(db)
+    }
+
+    async fn connection(&self) -> Result<deadpool_postgres::Object, DbError> {
+        self.pool.get().await.map_err(|error| DbError::Unreachable { message: error.to_string() })
+    }
+
+    pub(crate) async fn read(&self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>, DbError> {
+        let connection = self.connection().await?;
+        let fail = |error: tokio_postgres::Error| DbError::from_postgres(&error, sql);
+        let statement = connection.prepare_cached(sql).await.map_err(fail)?;
+        let rows = connection.query(&statement, &borrow(&args)).await.map_err(fail)?;
+        rows.iter().map(row_from_postgres).collect()
+    }
+
+    pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let mut connection = self.connection().await.map_err(E::from)?;
+        let handle = Handle::current();
+        let outcome = tokio::task::spawn_blocking(move || {
+            let fail = |error: tokio_postgres::Error| E::from(DbError::from_postgres(&error, "transaction"));
+            let transaction = handle.block_on(connection.transaction()).map_err(fail)?;
+            let (value, after_commit) = {
+                let backend = PostgresTx { transaction: &transaction, handle: &handle };
+                let mut tx = Tx::new(TxBackend::Postgres(backend));
+                let value = work(&mut tx)?;
+                (value, tx.into_after_commit())
+            };
+            handle.block_on(transaction.commit()).map_err(fail)?;
+            after_commit.into_iter().for_each(|action| action());
+            Ok(value)
+        });
+        outcome.await.map_err(|_| E::from(DbError::WriterStopped))?
+    }
+}
+
+/// The address without the password.
+fn redacted(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}://…{}", &url[..scheme], &url[at..]),
+        _ => "postgres".to_owned(),
+    }
+}
+
+pub(crate) struct PostgresTx<'a> {
+    transaction: &'a deadpool_postgres::Transaction<'a>,
+    handle: &'a Handle,
+}
+
+impl PostgresTx<'_> {
+    pub(crate) fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64, DbError> {
+        let fail = |error: tokio_postgres::Error| DbError::from_postgres(&error, sql);
+        self.handle.block_on(async {
+            let statement = self.transaction.prepare_cached(sql).await.map_err(fail)?;
+            self.transaction.execute(&statement, &borrow(args)).await.map_err(fail)
+        })
+    }
+
+    pub(crate) fn query(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, DbError> {
+        let fail = |error: tokio_postgres::Error| DbError::from_postgres(&error, sql);
+        let rows = self.handle.block_on(async {
+            let statement = self.transaction.prepare_cached(sql).await.map_err(fail)?;
+            self.transaction.query(&statement, &borrow(args)).await.map_err(fail)
+        })?;
+        rows.iter().map(row_from_postgres).collect()
+    }
+
+    pub(crate) fn append(
+        &mut self,
+        table: &str,
+        columns: &[(&str, ColumnKind)],
+        mut rows: Vec<Vec<Value>>,
+    ) -> Result<u64, DbError> {
+        let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let arrays = columns
+            .iter()
+            .enumerate()
+            .map(|(index, (_, kind))| format!("${}::{}[]", index + 1, native_type(*kind)))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let sql =
+            format!("INSERT INTO {table} ({names}) SELECT * FROM UNNEST({arrays}) ON CONFLICT DO NOTHING");
+        let mut inserted = 0;
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(APPEND_ROWS));
+            inserted += self.append_chunk(&sql, columns, rows)?;
+            rows = rest;
+        }
+        Ok(inserted)
+    }
+
+    fn append_chunk(
+        &mut self,
+        sql: &str,
+        columns: &[(&str, ColumnKind)],
+        rows: Vec<Vec<Value>>,
+    ) -> Result<u64, DbError> {
+        let mut by_column: Vec<Vec<Argument>> =
+            columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
+        for row in rows {
+            for (column, value) in by_column.iter_mut().zip(row) {
+                column.push(Argument(value));
+            }
+        }
+        let arguments: Vec<&(dyn ToSql + Sync)> =
+            by_column.iter().map(|column| column as &(dyn ToSql + Sync)).collect();
+        let fail = |error: tokio_postgres::Error| DbError::from_postgres(&error, sql);
+        self.handle.block_on(async {
+            let statement = self.transaction.prepare_cached(sql).await.map_err(fail)?;
+            self.transaction.execute(&statement, &arguments).await.map_err(fail)
+        })
+    }
+
+    pub(crate) fn execute_script(&mut self, script: &str) -> Result<(), DbError> {
+        self.handle
+            .block_on(Transaction::batch_execute(self.transaction, script))
+            .map_err(|error| DbError::from_postgres(&error, script))
+    }
+}
+
+fn native_type(kind: ColumnKind) -> &'static str {
+    match kind {
+        ColumnKind::Bool => "boolean",
+        ColumnKind::Int => "bigint",
+        ColumnKind::Real => "double precision",
+        ColumnKind::Text => "text",
+        ColumnKind::Bytes => "bytea",
+    }
+}
+
+fn borrow(args: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+    args.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+impl ToSql for Value {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Bool(value) if *ty == Type::BOOL => value.to_sql(ty, out),
+            Self::Bool(value) => i64::from(*value).to_sql(ty, out),
+            Self::Int(value) if *ty == Type::INT4 => i32::try_from(*value)?.to_sql(ty, out),
+            Self::Int(value) if *ty == Type::FLOAT8 => (*value as f64).to_sql(ty, out),
+            Self::Int(value) => value.to_sql(ty, out),
+            Self::Real(value) => value.to_sql(ty, out),
+            Self::Text(value) => value.to_sql(ty, out),
+            Self::Bytes(value) => value.to_sql(ty, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// An element of a bulk column: `Vec<Argument>` becomes a PostgreSQL array.
+#[derive(Debug)]
+struct Argument(Value);
+
+impl ToSql for Argument {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        self.0.to_sql(ty, out)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+fn row_from_postgres(row: &tokio_postgres::Row) -> Result<Row, DbError> {
+    let fail = |error: tokio_postgres::Error| DbError::from_postgres(&error, "reading a row");
+    let mut values = Vec::with_capacity(row.len());
+    for (index, column) in row.columns().iter().enumerate() {
+        let value = match *column.type_() {
+            Type::BOOL => row.try_get::<_, Option<bool>>(index).map_err(fail)?.map(Value::Bool),
+            Type::INT2 => {
+                row.try_get::<_, Option<i16>>(index).map_err(fail)?.map(|v| Value::Int(i64::from(v)))
+            }
+            Type::INT4 => {
+                row.try_get::<_, Option<i32>>(index).map_err(fail)?.map(|v| Value::Int(i64::from(v)))
+            }
+            Type::INT8 => row.try_get::<_, Option<i64>>(index).map_err(fail)?.map(Value::Int),
+            Type::FLOAT8 => row.try_get::<_, Option<f64>>(index).map_err(fail)?.map(Value::Real),
+            Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(index).map_err(fail)?.map(Value::Bytes),
+            _ => row.try_get::<_, Option<String>>(index).map_err(fail)?.map(Value::Text),
+        };
+        values.push(value.unwrap_or(Value::Null));
+    }
+    Ok(Row(values))
+}

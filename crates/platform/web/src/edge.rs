@@ -1,0 +1,111 @@
+//! What every request passes first: which host it was meant for, where it came from, who sends it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, Method, header};
+use platform_auth::{Authenticator, Principal};
+use platform_primitives::{ErrorKind, Failure};
+
+use crate::dialect::Dialect;
+
+/// Which names this server answers to, and who knows its callers.
+#[derive(Clone)]
+pub struct EdgeConfig {
+    pub authenticator: Authenticator,
+    /// Host names besides loopback, without port.
+    pub extra_hosts: Arc<[String]>,
+}
+
+/// The outcome of authentication; routes judge it.
+#[derive(Clone)]
+pub(crate) struct Identity(pub Result<Arc<Principal>, Failure>);
+
+/// The caller, in handlers.
+pub struct Caller(pub Arc<Principal>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        match parts.extensions.get::<Identity>() {
+            Some(Identity(Ok(principal))) => Ok(Self(Arc::clone(principal))),
+            Some(Identity(Err(failure))) => Err(Dialect::Problem.render(failure)),
+            None => {
+                let failure = Failure::new(ErrorKind::Internal, "web/no-identity", "the edge did not run");
+                Err(Dialect::Problem.render(&failure))
+            }
+        }
+    }
+}
+
+pub(crate) async fn check(
+    config: EdgeConfig,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if let Err(failure) = check_origin(&config, request.method(), request.headers()) {
+        return Dialect::Problem.render(&failure);
+    }
+    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let identity = config
+        .authenticator
+        .authenticate(authorization, peer.ip().is_loopback())
+        .await
+        .map_err(|error| Failure::of(&error));
+    request.extensions_mut().insert(Identity(identity));
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, http::HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, http::HeaderValue::from_static("same-origin"));
+    response
+}
+
+/// A foreign Host is a rebound name; a foreign Origin on a change is another site's form.
+fn check_origin(config: &EdgeConfig, method: &Method, headers: &HeaderMap) -> Result<(), Failure> {
+    let refuse = |code, message: String| Err(Failure::new(ErrorKind::Forbidden, code, message));
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let name = host_name(host);
+    let is_loopback = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
+    if !is_loopback && !config.extra_hosts.iter().any(|extra| extra == name) {
+        return refuse("web/foreign-host", format!("this server does not answer to host {host:?}"));
+    }
+    if method.is_safe() {
+        return Ok(());
+    }
+    if let Some(origin) = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()) {
+        let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
+        if authority != host {
+            return refuse("web/foreign-origin", format!("origin {origin:?} may not change anything here"));
+        }
+    }
+    Ok(())
+}
+
+/// The host without its port; brackets of an IPv6 address stay.
+fn host_name(host: &str) -> &str {
+    if host.starts_with('[') {
+        return host.find(']').map_or(host, |end| &host[..=end]);
+    }
+    host.split(':').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_lose_their_port() {
+        for (host, name) in
+            [("127.0.0.1:80", "127.0.0.1"), ("[::1]:80", "[::1]"), ("localhost", "localhost"), ("", "")]
+        {
+            assert_eq!(host_name(host), name);
+        }
+    }
+}
