@@ -12,7 +12,6 @@ import pytest
 import requests
 import tritonclient.http as triton
 
-import taxi
 from taxi import FEATURES, NUMPY_TYPE, OPTIONAL
 
 BATCH = 5_000
@@ -68,12 +67,12 @@ def as_columns(rows):
 
 def as_records(rows):
     columns = as_columns(rows)
-    return [dict(zip(columns, values)) for values in zip(*columns.values())]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def as_split(rows, order=None):
     columns, order = as_columns(rows), order or list(FEATURES)
-    return {"columns": order, "data": [list(values) for values in zip(*(columns[name] for name in order))]}
+    return {"columns": order, "data": [list(values) for values in zip(*(columns[name] for name in order), strict=True)]}
 
 
 def close(found, expected):
@@ -169,7 +168,7 @@ def test_triton_client_many_at_once(url, deployed, sample):
     with triton.InferenceServerClient(url.removeprefix("http://"), concurrency=8) as client:
         parts = [sample.iloc[start : start + 10] for start in range(0, len(sample), 10)]
         pending = [client.async_infer(deployed.name, tensors(part)) for part in parts]
-        for part, waiting in zip(parts, pending):
+        for part, waiting in zip(parts, pending, strict=True):
             close(waiting.get_result(timeout=60).as_numpy("prediction"), deployed.expected(part))
 
 
@@ -302,7 +301,7 @@ def binary_request(header_length, sizes):
     header = {
         "inputs": [
             {"name": name, "datatype": datatype, "shape": [1, 1], "parameters": {"binary_data_size": size}}
-            for (name, datatype), size in zip(FEATURES.items(), sizes)
+            for (name, datatype), size in zip(FEATURES.items(), sizes, strict=True)
         ]
     }
     text = json.dumps(header).encode()
@@ -375,18 +374,37 @@ def test_bad_scoring_is_refused(url, deployed, sample, body, named):
     assert named in answer.json()["message"], answer.json()
 
 
+ROW = {"trip_distance": 1.75, "hour": 9, "weekday": 2, "passenger_count": 1.0}
+ROW |= {"vendor_id": 2.0, "rate_code_id": 1.0, "pickup_zone": 132, "dropoff_zone": 236}
+
+
+def raw(content_type, text):
+    return {"data": text, "headers": {"Content-Type": content_type}}
+
+
+def records(**changes):
+    return raw("application/json", json.dumps({"dataframe_records": [ROW | changes]}))
+
+
 OTHER_REFUSALS = {
-    "unknown endpoint": ("absent", {"json": {"inputs": {}}}, 404),
-    "NaN literal": (None, {"data": '{"inputs": {"hour": [NaN]}}', "headers": {"Content-Type": "application/json"}}, 400),
-    "unknown content type": (None, {"data": "x", "headers": {"Content-Type": "application/x-tar"}}, 415),
+    "unknown endpoint": ("absent", records(), 404),
+    "NaN literal": (None, records(passenger_count=math.nan), 400),
+    "Infinity literal": (None, records(trip_distance=math.inf), 400),
+    "cut off": (None, raw("application/json", '{"dataframe_records": [{'), 400),
+    "unknown content type": (None, raw("application/x-tar", "x"), 415),
 }
 
 
 @pytest.mark.parametrize(("name", "options", "status"), OTHER_REFUSALS.values(), ids=OTHER_REFUSALS)
 def test_other_scoring_refusals(url, deployed, name, options, status):
-    answer = invoke(url, name or deployed.name, None, **({"json": None} | options))
+    answer = invoke(url, name or deployed.name, None, json=None, **options)
     assert answer.status_code == status, answer.text
     assert {"error_code", "message"} <= set(answer.json())
+
+
+def test_the_scoring_request_is_good_when_nothing_is_wrong(url, deployed):
+    answer = invoke(url, deployed.name, None, json=None, **records(passenger_count=None))
+    assert answer.status_code == 200, answer.text
 
 
 def test_an_answer_after_all_refusals(client, deployed, sample):

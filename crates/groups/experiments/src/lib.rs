@@ -1,0 +1,41 @@
+//! Experiments, runs, metrics, params, artifacts, logged models, dataset inputs.
+//!
+//! Speaks MLflow 3 (`mlflow/`); the pages are in `ui/`.
+
+mod artifacts;
+mod error;
+mod mlflow;
+mod model;
+mod search;
+mod service;
+mod store;
+mod ui;
+
+use platform_db::{MigrationSet, migrations};
+use platform_ui::Ui;
+use platform_web::Group;
+
+pub use error::ExperimentError;
+pub use model::*;
+pub use service::{Experiments, NewRun};
+
+pub const MIGRATIONS: MigrationSet = migrations!("experiments", 1 => "0001_experiments");
+
+/// Event kinds of this group.
+pub mod kinds {
+    pub const EXPERIMENT_CREATED: &str = "experiments.experiment_created";
+    pub const EXPERIMENT_CHANGED: &str = "experiments.experiment_changed";
+    pub const RUN_CREATED: &str = "experiments.run_created";
+    pub const RUN_CHANGED: &str = "experiments.run_changed";
+    pub const INPUT_LOGGED: &str = "experiments.input_logged";
+    pub const MODEL_LOGGED: &str = "experiments.model_logged";
+}
+
+pub fn group(service: &Experiments, ui: &Ui) -> Group {
+    Group {
+        name: "experiments",
+        migrations: Some(MIGRATIONS),
+        surfaces: vec![mlflow::surface(service), mlflow::artifact_surface(service), ui::surface(service, ui)],
+        templates: ui::TEMPLATES,
+    }
+}

@@ -1,0 +1,49 @@
+//! Registered models, their versions, aliases, gates and approvals.
+//!
+//! An approval is bound to the digest of the bytes that were gated, is never given by the version's author, and is the
+//! only way to the alias `champion` of a model that a project owns.
+
+mod error;
+mod http;
+mod mlflow;
+mod model;
+mod service;
+mod store;
+mod ui;
+
+use platform_db::{MigrationSet, migrations};
+use platform_ui::Ui;
+use platform_web::Group;
+
+pub use error::RegistryError;
+pub use model::*;
+pub use service::{NewVersion, Registry};
+
+pub const MIGRATIONS: MigrationSet = migrations!("registry", 1 => "0001_models");
+
+/// The alias of the version that serves.
+pub const CHAMPION: &str = "champion";
+
+/// Event kinds of this group; the subject is `model:NAME` or `model_version:NAME/N`.
+pub mod kinds {
+    pub const MODEL_CREATED: &str = "registry.model_created";
+    pub const MODEL_CHANGED: &str = "registry.model_changed";
+    pub const VERSION_REGISTERED: &str = "registry.version_registered";
+    pub const VERSION_CHANGED: &str = "registry.version_changed";
+    pub const GATE_PASSED: &str = "registry.gate_passed";
+    pub const GATE_REFUSED: &str = "registry.gate_refused";
+    pub const APPROVED: &str = "registry.approved";
+    pub const REJECTED: &str = "registry.rejected";
+    pub const PROMOTED: &str = "registry.promoted";
+    pub const ROLLED_BACK: &str = "registry.rolled_back";
+    pub const ALIAS_MOVED: &str = "registry.alias_moved";
+}
+
+pub fn group(service: &Registry, ui: &Ui) -> Group {
+    Group {
+        name: "registry",
+        migrations: Some(MIGRATIONS),
+        surfaces: vec![mlflow::surface(service), http::surface(service), ui::surface(service, ui)],
+        templates: ui::TEMPLATES,
+    }
+}

@@ -3,6 +3,7 @@
 
 pub mod dialect;
 mod edge;
+pub mod mlflow;
 mod routes;
 mod server;
 

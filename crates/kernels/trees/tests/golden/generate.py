@@ -181,7 +181,9 @@ def write(case):
         "raw": plain(raw.tolist()),
         "prediction": plain(prediction.tolist()),
     }
-    lines = ",\n".join(f'"{key}": [\n' + ",\n".join(json.dumps(v) for v in values) + "\n]" for key, values in body.items())
+    lines = ",\n".join(
+        f'"{key}": [\n' + ",\n".join(json.dumps(v) for v in values) + "\n]" for key, values in body.items()
+    )
     (HERE / f"{case.name}.json").write_text("{\n" + lines + "\n}\n")
     print(f"{case.name}: {len(text)} bytes, {model.num_trees()} trees, {len(rows)} rows")
 

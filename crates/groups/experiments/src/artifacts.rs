@@ -1,0 +1,61 @@
+//! Paths of artifacts: data in a table, never joined to a path on disk.
+
+use crate::ExperimentError;
+
+const MAX_PATH: usize = 1_000;
+
+/// A checked, relative path with plain parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ArtifactPath(String);
+
+impl ArtifactPath {
+    pub(crate) fn parse(text: &str) -> Result<Self, ExperimentError> {
+        let bad_part = |part: &str| matches!(part, "" | "." | "..");
+        let hostile = text.len() > MAX_PATH
+            || text.contains(['\\', '\0', '\n', '\r'])
+            || text.contains("://")
+            || text.split('/').any(bad_part)
+            || text.split('/').any(|part| part.contains("%2e") || part.contains("%2f") || part.contains("%5c"));
+        if hostile {
+            return Err(ExperimentError::invalid("path", text, "Invalid path: expected a relative path inside the run"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The folder it lies in; empty at the top.
+    pub(crate) fn folder(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// Every folder above it with that folder's parent, nearest first.
+    pub(crate) fn ancestors(&self) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        let mut folder = self.folder();
+        while !folder.is_empty() {
+            let parent = folder.rsplit_once('/').map_or("", |(parent, _)| parent);
+            all.push((folder.to_owned(), parent.to_owned()));
+            folder = parent;
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_paths_are_refused() {
+        for path in ["../x", "a/../b", "/etc/passwd", "a//b", "a\\b", "", ".", "a/%2e%2e/b", "file:///etc/passwd", "a\0b"] {
+            assert!(ArtifactPath::parse(path).is_err(), "{path:?}");
+        }
+        let path = ArtifactPath::parse("1/run/artifacts/model/MLmodel").unwrap();
+        assert_eq!(path.folder(), "1/run/artifacts/model");
+        assert_eq!(path.ancestors().len(), 4);
+        assert_eq!(path.ancestors()[3], ("1".to_owned(), String::new()));
+    }
+}

@@ -1,0 +1,90 @@
+use platform_blobs::BlobError;
+use platform_db::DbError;
+use platform_events::EventError;
+use platform_primitives::{ErrorKind, Fault};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ExperimentError {
+    #[error("No Experiment with id={id} exists")]
+    ExperimentNotFound { id: String },
+    #[error("Could not find experiment with name '{name}'")]
+    ExperimentNameNotFound { name: String },
+    #[error("Experiment '{name}' already exists.")]
+    ExperimentExists { name: String },
+    #[error("Run with id={id} not found")]
+    RunNotFound { id: String },
+    #[error("Logged model with ID '{id}' not found.")]
+    LoggedModelNotFound { id: String },
+    #[error("The run {id} must be in the 'active' state. Current state is deleted.")]
+    RunDeleted { id: String },
+    #[error("The experiment {id} must be in the 'active' state. Current state is deleted.")]
+    ExperimentDeleted { id: i64 },
+    #[error(
+        "Changing param values is not allowed. Param with key='{key}' was already logged with value='{old}' \
+         for run ID='{run}'. Attempted logging new value '{new}'."
+    )]
+    ParamChanged { run: String, key: String, old: String, new: String },
+    #[error("Invalid value {value:?} for parameter '{field}' supplied: {rule}")]
+    Invalid { field: &'static str, value: String, rule: String },
+    #[error("No tag with name: {key} in run with id {run}")]
+    TagNotFound { run: String, key: String },
+    #[error("No artifact at '{path}'")]
+    ArtifactNotFound { path: String },
+    #[error("{feature} is not supported by this server")]
+    Unsupported { feature: String },
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error(transparent)]
+    Event(#[from] EventError),
+}
+
+impl ExperimentError {
+    pub(crate) fn invalid(field: &'static str, value: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self::Invalid { field, value: value.into(), rule: rule.into() }
+    }
+}
+
+impl Fault for ExperimentError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::ExperimentNotFound { .. }
+            | Self::ExperimentNameNotFound { .. }
+            | Self::RunNotFound { .. }
+            | Self::LoggedModelNotFound { .. }
+            | Self::TagNotFound { .. }
+            | Self::ArtifactNotFound { .. } => ErrorKind::NotFound,
+            Self::ExperimentExists { .. } => ErrorKind::AlreadyExists,
+            Self::RunDeleted { .. } | Self::ExperimentDeleted { .. } | Self::ParamChanged { .. } => {
+                ErrorKind::Conflict
+            }
+            Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Blob(error) => error.kind(),
+            Self::Db(error) => error.kind(),
+            Self::Event(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::ExperimentNotFound { .. } | Self::ExperimentNameNotFound { .. } => {
+                "experiments/experiment-not-found"
+            }
+            Self::ExperimentExists { .. } => "experiments/experiment-exists",
+            Self::RunNotFound { .. } => "experiments/run-not-found",
+            Self::LoggedModelNotFound { .. } => "experiments/logged-model-not-found",
+            Self::RunDeleted { .. } => "experiments/run-deleted",
+            Self::ExperimentDeleted { .. } => "experiments/experiment-deleted",
+            Self::ParamChanged { .. } => "experiments/param-changed",
+            Self::Invalid { .. } => "experiments/invalid",
+            Self::TagNotFound { .. } => "experiments/tag-not-found",
+            Self::ArtifactNotFound { .. } => "experiments/artifact-not-found",
+            Self::Unsupported { .. } => "experiments/unsupported",
+            Self::Blob(error) => error.code(),
+            Self::Db(error) => error.code(),
+            Self::Event(error) => error.code(),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use platform_primitives::new_id;
+use platform_web::Caller;
+use platform_web::mlflow::{MlflowJson, optional_int64};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::experiments::{Pair, map};
+use super::{Answer, next_token, page, render};
+use crate::model::LoggedModel;
+use crate::{ExperimentError, Experiments};
+
+#[derive(Deserialize)]
+pub(super) struct Create {
+    experiment_id: String,
+    name: Option<String>,
+    model_type: Option<String>,
+    source_run_id: Option<String>,
+    #[serde(default)]
+    params: Vec<Pair>,
+    #[serde(default)]
+    tags: Vec<Pair>,
+}
+
+pub(super) async fn create(
+    State(service): State<Experiments>,
+    Caller(caller): Caller,
+    MlflowJson(body): MlflowJson<Create>,
+) -> Answer {
+    let id = format!("m-{}", new_id());
+    let unknown = || ExperimentError::ExperimentNotFound { id: body.experiment_id.clone() };
+    let now = service.now();
+    let model = LoggedModel {
+        experiment_id: body.experiment_id.parse().map_err(|_| unknown())?,
+        run_id: body.source_run_id.unwrap_or_default(),
+        name: body.name.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("model-{}", &id[26..])),
+        model_type: body.model_type.unwrap_or_default(),
+        status: "LOGGED_MODEL_PENDING".to_owned(),
+        created: now,
+        updated: now,
+        tags: map(body.tags),
+        params: map(body.params),
+        id,
+    };
+    let model = service.create_logged_model(&caller.name, model).await?;
+    Ok(Json(json!({"model": render::logged_model(&model)})))
+}
+
+pub(super) async fn get(State(service): State<Experiments>, Path(id): Path<String>) -> Answer {
+    let model = service.get_logged_model(&id).await?;
+    Ok(Json(json!({"model": render::logged_model(&model)})))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Finalize {
+    status: String,
+}
+
+pub(super) async fn finalize(
+    State(service): State<Experiments>,
+    Path(id): Path<String>,
+    MlflowJson(body): MlflowJson<Finalize>,
+) -> Answer {
+    let model = service.set_logged_model_status(&id, &body.status).await?;
+    Ok(Json(json!({"model": render::logged_model(&model)})))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Fields {
+    #[serde(default)]
+    tags: Vec<Pair>,
+    #[serde(default)]
+    params: Vec<Pair>,
+}
+
+pub(super) async fn set_tags(
+    State(service): State<Experiments>,
+    Path(id): Path<String>,
+    MlflowJson(body): MlflowJson<Fields>,
+) -> Answer {
+    put(&service, &id, "tag", map(body.tags)).await
+}
+
+pub(super) async fn log_params(
+    State(service): State<Experiments>,
+    Path(id): Path<String>,
+    MlflowJson(body): MlflowJson<Fields>,
+) -> Answer {
+    put(&service, &id, "param", map(body.params)).await
+}
+
+async fn put(service: &Experiments, id: &str, kind: &'static str, fields: BTreeMap<String, String>) -> Answer {
+    let model = service.put_logged_model_fields(id, kind, fields).await?;
+    Ok(Json(json!({"model": render::logged_model(&model)})))
+}
+
+#[derive(Deserialize)]
+struct OrderBy {
+    field_name: String,
+    #[serde(default = "ascending")]
+    ascending: bool,
+}
+
+fn ascending() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+pub(super) struct Search {
+    #[serde(default)]
+    experiment_ids: Vec<String>,
+    filter: Option<String>,
+    #[serde(default, deserialize_with = "optional_int64")]
+    max_results: Option<i64>,
+    #[serde(default)]
+    order_by: Vec<OrderBy>,
+    page_token: Option<String>,
+}
+
+pub(super) async fn search(State(service): State<Experiments>, MlflowJson(body): MlflowJson<Search>) -> Answer {
+    let order = body
+        .order_by
+        .iter()
+        .map(|order| format!("{} {}", order.field_name, if order.ascending { "ASC" } else { "DESC" }))
+        .collect();
+    let query =
+        page(body.filter, Some(order), None, body.max_results, body.page_token.as_deref(), (50, 50_000))?;
+    let experiments: Vec<i64> = body.experiment_ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let found = service.search_logged_models(&experiments, &query).await?;
+    let token = next_token(&query, found.len());
+    let models: Vec<_> = found.iter().map(render::logged_model).collect();
+    Ok(Json(json!({"models": models, "next_page_token": token})))
+}

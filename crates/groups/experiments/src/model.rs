@@ -1,0 +1,171 @@
+//! The nouns and the rules on their values. Limits are MLflow 3.17's.
+
+use std::collections::BTreeMap;
+
+use platform_primitives::Timestamp;
+use serde::Serialize;
+
+use crate::ExperimentError;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Experiment {
+    pub id: i64,
+    pub name: String,
+    pub deleted: bool,
+    pub created: Timestamp,
+    pub updated: Timestamp,
+    pub tags: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RunStatus {
+    Running,
+    Scheduled,
+    Finished,
+    Failed,
+    Killed,
+}
+
+impl RunStatus {
+    const ALL: [Self; 5] = [Self::Running, Self::Scheduled, Self::Finished, Self::Failed, Self::Killed];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Scheduled => "SCHEDULED",
+            Self::Finished => "FINISHED",
+            Self::Failed => "FAILED",
+            Self::Killed => "KILLED",
+        }
+    }
+
+    pub fn parse(name: &str) -> Result<Self, ExperimentError> {
+        Self::ALL.into_iter().find(|status| status.name() == name).ok_or_else(|| {
+            let rule = "expected RUNNING, SCHEDULED, FINISHED, FAILED or KILLED";
+            ExperimentError::invalid("status", name, rule)
+        })
+    }
+
+    /// The one place that says which change is legal: clients may set any status at any time, as MLflow lets
+    /// them resume a finished run.
+    pub fn advance(self, to: RunStatus) -> RunStatus {
+        to
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Run {
+    pub id: String,
+    pub experiment_id: i64,
+    pub name: String,
+    pub status: RunStatus,
+    pub user: String,
+    pub deleted: bool,
+    pub start: Timestamp,
+    pub end: Option<Timestamp>,
+}
+
+impl Run {
+    /// Where the run's files live, as the proxy names them.
+    pub fn artifact_folder(&self) -> String {
+        format!("{}/{}/artifacts", self.experiment_id, self.id)
+    }
+}
+
+/// A run with all that was logged to it, except the histories.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunRecord {
+    pub run: Run,
+    pub tags: BTreeMap<String, String>,
+    pub params: BTreeMap<String, String>,
+    /// Newest point per metric.
+    pub metrics: Vec<MetricPoint>,
+    pub inputs: Vec<DatasetInput>,
+    /// Ids of logged models the run made.
+    pub outputs: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct MetricPoint {
+    pub key: String,
+    /// NaN is stored and answered as NaN.
+    pub value: f64,
+    pub step: i64,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct DatasetInput {
+    pub name: String,
+    pub digest: String,
+    pub source_type: String,
+    pub source: String,
+    pub schema: Option<String>,
+    pub profile: Option<String>,
+    pub tags: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct LoggedModel {
+    pub id: String,
+    pub experiment_id: i64,
+    pub run_id: String,
+    pub name: String,
+    pub model_type: String,
+    /// MLflow's `LOGGED_MODEL_PENDING`, `LOGGED_MODEL_READY` or `LOGGED_MODEL_UPLOAD_FAILED`.
+    pub status: String,
+    pub created: Timestamp,
+    pub updated: Timestamp,
+    pub tags: BTreeMap<String, String>,
+    pub params: BTreeMap<String, String>,
+}
+
+impl LoggedModel {
+    pub fn artifact_folder(&self) -> String {
+        format!("{}/models/{}/artifacts", self.experiment_id, self.id)
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ArtifactEntry {
+    /// Last part of the path.
+    pub name: String,
+    pub is_folder: bool,
+    pub size_bytes: Option<i64>,
+}
+
+pub(crate) const MAX_KEY: usize = 250;
+pub(crate) const MAX_PARAM: usize = 6_000;
+pub(crate) const MAX_TAG: usize = 8_000;
+
+/// Keys of metrics and params: word characters, `_-. :/`, no path tricks, at most 250 characters.
+pub(crate) fn check_key(field: &'static str, key: &str) -> Result<(), ExperimentError> {
+    let allowed = |c: char| c.is_alphanumeric() || "_-. :/".contains(c);
+    if key.is_empty() || key.chars().count() > MAX_KEY {
+        return Err(ExperimentError::invalid(field, key, "expected 1 to 250 characters"));
+    }
+    if !key.chars().all(allowed) {
+        let rule = "names may hold alphanumerics, underscores, dashes, periods, spaces, colons and slashes";
+        return Err(ExperimentError::invalid(field, key, rule));
+    }
+    if key.starts_with('/') || key.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(ExperimentError::invalid(field, key, "must not be a relative or absolute path"));
+    }
+    Ok(())
+}
+
+/// Values are refused when they are too long, never cut.
+pub(crate) fn check_length(
+    field: &'static str,
+    value: &str,
+    most: usize,
+) -> Result<(), ExperimentError> {
+    let length = value.chars().count();
+    if length > most {
+        let shown: String = value.chars().take(32).collect();
+        let rule = format!("had length {length}, which exceeded the limit of {most}");
+        return Err(ExperimentError::invalid(field, format!("{shown}…"), rule));
+    }
+    Ok(())
+}

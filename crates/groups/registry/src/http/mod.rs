@@ -1,0 +1,61 @@
+//! Native API: versions, and the decisions on them.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use platform_auth::Permission::{Approve, Read};
+use platform_web::dialect::{Dialect, ProblemResult};
+use platform_web::{Access, Caller, Routes, Surface};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Registry;
+use crate::model::{Decision, ModelVersion};
+
+pub(crate) fn surface(service: &Registry) -> Surface {
+    Routes::new(Dialect::Problem)
+        .get("/api/v1/models/{model}/versions", Access::Needs(Read), list)
+        .get("/api/v1/models/{model}/versions/{version}", Access::Needs(Read), get)
+        .post("/api/v1/models/{model}/versions/{version}/approve", Access::Needs(Approve), approve)
+        .post("/api/v1/models/{model}/versions/{version}/reject", Access::Needs(Approve), reject)
+        .with_state(service.clone())
+}
+
+async fn list(State(service): State<Registry>, Path(model): Path<String>) -> ProblemResult<Json<Vec<ModelVersion>>> {
+    service.get_model(&model).await?;
+    Ok(Json(service.list_versions(&model, 1_000).await?))
+}
+
+async fn get(
+    State(service): State<Registry>,
+    Path((model, version)): Path<(String, i64)>,
+) -> ProblemResult<Json<Value>> {
+    let version = service.get_version(&model, version).await?;
+    let decisions: Vec<Decision> = service.decisions(&model, version.version).await?;
+    Ok(Json(json!({"version": version, "decisions": decisions})))
+}
+
+#[derive(Deserialize)]
+struct Verdict {
+    reason: String,
+    /// Digest the approver looked at; refused when the bytes are others by now.
+    digest: Option<String>,
+}
+
+async fn approve(
+    State(service): State<Registry>,
+    Path((model, version)): Path<(String, i64)>,
+    Caller(caller): Caller,
+    Json(verdict): Json<Verdict>,
+) -> ProblemResult<Json<ModelVersion>> {
+    let digest = verdict.digest.as_deref();
+    Ok(Json(service.approve(&caller, &model, version, digest, &verdict.reason).await?))
+}
+
+async fn reject(
+    State(service): State<Registry>,
+    Path((model, version)): Path<(String, i64)>,
+    Caller(caller): Caller,
+    Json(verdict): Json<Verdict>,
+) -> ProblemResult<Json<ModelVersion>> {
+    Ok(Json(service.reject(&caller, &model, version, &verdict.reason).await?))
+}

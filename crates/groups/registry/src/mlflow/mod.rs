@@ -1,0 +1,98 @@
+//! MLflow's model registry REST protocol, as mlflow 3.17.2 speaks it. Translates; decides nothing.
+
+mod models;
+mod versions;
+
+use axum::Json;
+use http::Method;
+use platform_auth::Permission::{Read, Track};
+use platform_web::dialect::{Dialect, MlflowResult};
+use platform_web::{Access, Routes, Surface};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Registry;
+use crate::model::{ModelVersion, RegisteredModel};
+
+type Answer = MlflowResult<Json<Value>>;
+
+const READ: Access = Access::Needs(Read);
+const TRACK: Access = Access::Needs(Track);
+
+pub(crate) fn surface(service: &Registry) -> Surface {
+    let mut routes = Routes::new(Dialect::Mlflow);
+    for prefix in ["/api/2.0/mlflow", "/ajax-api/2.0/mlflow"] {
+        let path = |rest: &str| format!("{prefix}{rest}");
+        routes = routes
+            .post(&path("/registered-models/create"), TRACK, models::create)
+            .get(&path("/registered-models/get"), READ, models::get)
+            .get(&path("/registered-models/search"), READ, models::search)
+            .route(Method::PATCH, &path("/registered-models/update"), TRACK, models::update)
+            .route(Method::DELETE, &path("/registered-models/delete"), TRACK, models::delete)
+            .post(&path("/registered-models/set-tag"), TRACK, models::set_tag)
+            .route(Method::DELETE, &path("/registered-models/delete-tag"), TRACK, models::delete_tag)
+            .post(&path("/registered-models/get-latest-versions"), READ, models::latest_versions)
+            .get(&path("/registered-models/alias"), READ, models::get_alias)
+            .post(&path("/registered-models/alias"), TRACK, models::set_alias)
+            .route(Method::DELETE, &path("/registered-models/alias"), TRACK, models::delete_alias)
+            .post(&path("/model-versions/create"), TRACK, versions::create)
+            .get(&path("/model-versions/get"), READ, versions::get)
+            .get(&path("/model-versions/search"), READ, versions::search)
+            .get(&path("/model-versions/get-download-uri"), READ, versions::download_uri)
+            .route(Method::PATCH, &path("/model-versions/update"), TRACK, versions::update)
+            .route(Method::DELETE, &path("/model-versions/delete"), TRACK, versions::delete)
+            .post(&path("/model-versions/set-tag"), TRACK, versions::set_tag)
+            .route(Method::DELETE, &path("/model-versions/delete-tag"), TRACK, versions::delete_tag)
+            .post(&path("/model-versions/transition-stage"), TRACK, versions::transition_stage);
+    }
+    routes.with_state(service.clone())
+}
+
+#[derive(Deserialize)]
+pub(super) struct Pair {
+    key: String,
+    #[serde(default)]
+    value: String,
+}
+
+fn tags(map: &std::collections::BTreeMap<String, String>) -> Vec<Value> {
+    map.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
+}
+
+fn model_json(model: &RegisteredModel, latest: &[ModelVersion]) -> Value {
+    let aliases: Vec<Value> = model
+        .aliases
+        .iter()
+        .map(|(alias, version)| json!({"alias": alias, "version": version.to_string()}))
+        .collect();
+    json!({
+        "name": model.name,
+        "description": model.description,
+        "creation_timestamp": model.created,
+        "last_updated_timestamp": model.updated,
+        "tags": tags(&model.tags),
+        "aliases": aliases,
+        "latest_versions": latest.iter().map(version_json).collect::<Vec<_>>(),
+    })
+}
+
+fn version_json(version: &ModelVersion) -> Value {
+    let mut tags = tags(&version.tags);
+    // Visible to unmodified clients: where the version stands.
+    tags.push(json!({"key": "loopwright.state", "value": version.state.name()}));
+    json!({
+        "name": version.model,
+        "version": version.version.to_string(),
+        "creation_timestamp": version.created,
+        "last_updated_timestamp": version.updated,
+        "current_stage": "None",
+        "description": version.description,
+        "source": version.source,
+        "run_id": version.run_id,
+        "model_id": version.logged_model_id,
+        "status": "READY",
+        "user_id": version.author,
+        "tags": tags,
+        "aliases": version.aliases,
+    })
+}

@@ -1,0 +1,26 @@
+// Listens to the event stream and tells the page, at most once per interval, that something changed.
+// The page's <main> asks the server for itself again on the "live" event.
+const INTERVAL_MS = 700;
+const stream = document.body.dataset.stream;
+if (stream && window.EventSource) {
+  let timer = null;
+  const source = new EventSource(stream);
+  const status = document.getElementById("live-status");
+  const say = (text, on) => {
+    if (!status) return;
+    status.textContent = text;
+    status.classList.toggle("on", on);
+  };
+  source.addEventListener("open", () => say("live", true));
+  source.addEventListener("error", () => say("reconnecting", false));
+  source.addEventListener("change", () => {
+    if (timer === null) {
+      timer = setTimeout(() => {
+        timer = null;
+        const field = document.activeElement;
+        const typing = field && /^(INPUT|TEXTAREA|SELECT)$/.test(field.tagName);
+        if (!typing) document.body.dispatchEvent(new Event("live"));
+      }, INTERVAL_MS);
+    }
+  });
+}

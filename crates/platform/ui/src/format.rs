@@ -1,0 +1,66 @@
+//! Numbers and times as people read them.
+
+use platform_primitives::Timestamp;
+
+/// Two or three significant decimals; NaN is a dash.
+pub fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return "–".to_owned();
+    }
+    let decimals = match value.abs() {
+        v if v >= 1000.0 => 0,
+        v if v >= 0.1 || v == 0.0 => 2,
+        _ => 4,
+    };
+    group(&format!("{value:.decimals$}"))
+}
+
+pub fn percent(share: f64) -> String {
+    if share.is_finite() { format!("{:.1} %", share * 100.0) } else { "–".to_owned() }
+}
+
+/// Whole units of a currency, `1,234,567 USD`.
+pub fn money(value: f64, currency: &str) -> String {
+    if value.is_finite() { format!("{} {currency}", group(&format!("{value:.0}"))) } else { "–".to_owned() }
+}
+
+pub fn count(value: u64) -> String {
+    group(&value.to_string())
+}
+
+/// `2019-02-01 10:30`
+pub fn short_time(at: Timestamp) -> String {
+    at.to_string()[..16].replace('T', " ")
+}
+
+/// Commas between thousands of the whole part.
+fn group(text: &str) -> String {
+    let (sign, rest) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+    let (whole, fraction) = rest.split_once('.').map_or((rest, None), |(w, f)| (w, Some(f)));
+    let mut grouped = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    match fraction {
+        Some(fraction) => format!("{sign}{grouped}.{fraction}"),
+        None => format!("{sign}{grouped}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(number(1234567.8), "1,234,568");
+        assert_eq!(number(-1.239), "-1.24");
+        assert_eq!(number(f64::NAN), "–");
+        assert_eq!(money(-1234.4, "USD"), "-1,234 USD");
+        assert_eq!(percent(0.1234), "12.3 %");
+        assert_eq!(count(1000), "1,000");
+    }
+}
