@@ -9,8 +9,11 @@ const fn set(migrations: &'static [Migration]) -> MigrationSet {
 
 const FIRST: Migration =
     Migration { version: 1, name: "0001_books", sql: "CREATE TABLE books (id BIGINT PRIMARY KEY)" };
-const FIRST_CHANGED: Migration =
-    Migration { version: 1, name: "0001_books", sql: "CREATE TABLE books (id BIGINT PRIMARY KEY, title TEXT)" };
+const FIRST_CHANGED: Migration = Migration {
+    version: 1,
+    name: "0001_books",
+    sql: "CREATE TABLE books (id BIGINT PRIMARY KEY, title TEXT)",
+};
 const SECOND: Migration = Migration {
     version: 2,
     name: "0002_titles",
@@ -41,7 +44,9 @@ async fn a_changed_migration_is_refused_by_name() {
         test.db.migrate(&[set(&[FIRST])]).await.unwrap();
         let error = test.db.migrate(&[set(&[FIRST_CHANGED, SECOND])]).await.unwrap_err();
         match &error {
-            DbError::MigrationChanged { group, version } => assert_eq!((group.as_str(), *version), ("books", 1)),
+            DbError::MigrationChanged { group, version } => {
+                assert_eq!((group.as_str(), *version), ("books", 1))
+            }
             other => panic!("{:?}: {other}", test.db.engine()),
         }
         // The refusal is no half of an upgrade: the sets as they were still fit.

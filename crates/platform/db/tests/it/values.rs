@@ -76,7 +76,8 @@ async fn a_whole_number_fits_a_real_column() {
     for test in both_engines(&[SHOP]).await {
         let insert = "INSERT INTO kinds (id, fraction) VALUES (1, $1)";
         test.db.write(move |tx| tx.execute(insert, args![3_i64])).await.unwrap();
-        let row = test.db.read_one("SELECT fraction FROM kinds WHERE id = 1", args![]).await.unwrap().unwrap();
+        let row =
+            test.db.read_one("SELECT fraction FROM kinds WHERE id = 1", args![]).await.unwrap().unwrap();
         assert_eq!(row.value(0), &Value::Real(3.0), "{:?}", test.db.engine());
     }
 }
@@ -127,7 +128,9 @@ async fn a_column_of_another_type_is_an_error_that_names_both() {
 async fn like_tells_upper_from_lower_case_on_both_engines() {
     for test in both_engines(&[SHOP]).await {
         test.db
-            .write(|tx| tx.execute("INSERT INTO items (id, name) VALUES (1, 'Abacus'), (2, 'abacus')", args![]))
+            .write(|tx| {
+                tx.execute("INSERT INTO items (id, name) VALUES (1, 'Abacus'), (2, 'abacus')", args![])
+            })
             .await
             .unwrap();
         let rows = test.db.read("SELECT id FROM items WHERE name LIKE $1", args!["Ab%"]).await.unwrap();

@@ -11,7 +11,8 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 const ITEM: [(&str, ColumnKind); 2] = [("id", ColumnKind::Int), ("name", ColumnKind::Text)];
 
 async fn items(test: &TestDb) -> Vec<(i64, String)> {
-    let rows = test.db.read("SELECT id, name FROM items ORDER BY id", args![]).await.expect("items are readable");
+    let rows =
+        test.db.read("SELECT id, name FROM items ORDER BY id", args![]).await.expect("items are readable");
     rows.iter().map(|row| (row.int(0).expect("an id"), row.string(1).expect("a name"))).collect()
 }
 

@@ -33,36 +33,20 @@ const TAMPERINGS: &[(&str, &[&str], ChainBreak)] = &[
         &["UPDATE events SET payload = '{\"amount\":1000}' WHERE seq = 3"],
         ChainBreak::Altered { seq: 3 },
     ),
-    (
-        "edited actor",
-        &["UPDATE events SET actor = 'mallory' WHERE seq = 2"],
-        ChainBreak::Altered { seq: 2 },
-    ),
+    ("edited actor", &["UPDATE events SET actor = 'mallory' WHERE seq = 2"], ChainBreak::Altered { seq: 2 }),
     (
         "edited kind",
         &["UPDATE events SET kind = 'orders.cancelled' WHERE seq = 1"],
         ChainBreak::Altered { seq: 1 },
     ),
-    (
-        "edited project",
-        &["UPDATE events SET project = '' WHERE seq = 5"],
-        ChainBreak::Altered { seq: 5 },
-    ),
+    ("edited project", &["UPDATE events SET project = '' WHERE seq = 5"], ChainBreak::Altered { seq: 5 }),
     (
         "edited subject",
         &["UPDATE events SET subject = 'order:9' WHERE seq = 4"],
         ChainBreak::Altered { seq: 4 },
     ),
-    (
-        "edited time",
-        &["UPDATE events SET at_ms = at_ms - 1 WHERE seq = 4"],
-        ChainBreak::Altered { seq: 4 },
-    ),
-    (
-        "edited cause",
-        &["UPDATE events SET cause = 1 WHERE seq = 4"],
-        ChainBreak::Altered { seq: 4 },
-    ),
+    ("edited time", &["UPDATE events SET at_ms = at_ms - 1 WHERE seq = 4"], ChainBreak::Altered { seq: 4 }),
+    ("edited cause", &["UPDATE events SET cause = 1 WHERE seq = 4"], ChainBreak::Altered { seq: 4 }),
     (
         "bytes moved from one field to the next",
         &["UPDATE events SET project = 'sho', subject = 'porder:3' WHERE seq = 3"],
@@ -98,8 +82,10 @@ const TAMPERINGS: &[(&str, &[&str], ChainBreak)] = &[
     ),
     (
         "row put behind the last",
-        &["INSERT INTO events SELECT 6, at_ms, 'mallory', kind, project, subject, cause, payload, hash, hash \
-           FROM events WHERE seq = 5"],
+        &[
+            "INSERT INTO events SELECT 6, at_ms, 'mallory', kind, project, subject, cause, payload, hash, hash \
+           FROM events WHERE seq = 5",
+        ],
         ChainBreak::Altered { seq: 6 },
     ),
 ];
@@ -138,12 +124,13 @@ async fn a_last_event_that_was_rewritten_with_its_hash_is_found_by_the_head() {
     for test in both_engines(&[]).await {
         let engine = test.db.engine();
         five_events(&test).await;
-        let sql = "SELECT at_ms, actor, kind, project, subject, payload, prev_hash, hash FROM events WHERE seq = 5";
+        let sql =
+            "SELECT at_ms, actor, kind, project, subject, payload, prev_hash, hash FROM events WHERE seq = 5";
         let row = test.db.read_one(sql, args![]).await.unwrap().unwrap();
         let (at_ms, prev_hash) = (row.int(0).unwrap(), row.bytes(6).unwrap());
         let [actor, kind, project, subject, payload] = [1, 2, 3, 4, 5].map(|index| row.text(index).unwrap());
         let written = link_hash(prev_hash, 5, at_ms, [actor, kind, project, subject, payload]);
-        assert_eq!(written, row.bytes(7).unwrap(), "{engine:?}: the formula is the documented one");
+        assert_eq!(written, row.bytes(7).unwrap(), "{engine:?}: the formula is the one of the log");
 
         let forged = link_hash(prev_hash, 5, at_ms, ["mallory", kind, project, subject, payload]);
         let update = "UPDATE events SET actor = 'mallory', hash = $1 WHERE seq = 5";

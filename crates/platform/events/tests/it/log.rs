@@ -20,7 +20,10 @@ async fn an_append_in_a_failing_transaction_leaves_nothing() {
             assert_eq!(refused.await.unwrap_err().to_string(), "refused");
             assert_eq!(test.events.verify().await.unwrap(), Ok(already), "{engine:?}");
             assert_eq!(test.events.list(EventFilter::default(), 0, 10).await.unwrap().len() as i64, already);
-            assert!(matches!(ears.try_recv(), Err(TryRecvError::Empty)), "{engine:?}: heard what did not happen");
+            assert!(
+                matches!(ears.try_recv(), Err(TryRecvError::Empty)),
+                "{engine:?}: heard what did not happen"
+            );
             let kept = append(&test, NewEvent::new("orders.kept", "anna", "order:2")).await;
             assert_eq!(kept, already + 1, "{engine:?}: the number is not used up");
             assert_eq!(ears.try_recv().unwrap().kind, "orders.kept", "{engine:?}");
@@ -42,8 +45,9 @@ async fn listeners_hear_after_the_commit_and_in_order() {
         });
         let (early, mut ears) = work.await.unwrap();
         assert!(!early, "{engine:?}: heard before the commit");
-        let heard: Vec<(i64, String)> =
-            std::iter::from_fn(|| ears.try_recv().ok()).map(|event| (event.seq, event.kind.clone())).collect();
+        let heard: Vec<(i64, String)> = std::iter::from_fn(|| ears.try_recv().ok())
+            .map(|event| (event.seq, event.kind.clone()))
+            .collect();
         assert_eq!(heard, [(1, "orders.paid".to_owned()), (2, "orders.sent".to_owned())], "{engine:?}");
     }
 }
@@ -114,11 +118,23 @@ async fn filters_choose_the_same_events_in_both_directions() {
         let engine = test.db.engine();
         write_log(&test).await;
         for (name, filter, expected) in &cases {
-            let oldest_first: Vec<i64> =
-                test.events.list(filter.clone(), 0, 100).await.unwrap().iter().map(|event| event.seq).collect();
+            let oldest_first: Vec<i64> = test
+                .events
+                .list(filter.clone(), 0, 100)
+                .await
+                .unwrap()
+                .iter()
+                .map(|event| event.seq)
+                .collect();
             assert_eq!(oldest_first, *expected, "{engine:?}: {name}");
-            let newest_first: Vec<i64> =
-                test.events.latest(filter.clone(), 100).await.unwrap().iter().map(|event| event.seq).collect();
+            let newest_first: Vec<i64> = test
+                .events
+                .latest(filter.clone(), 100)
+                .await
+                .unwrap()
+                .iter()
+                .map(|event| event.seq)
+                .collect();
             let reversed: Vec<i64> = expected.iter().rev().copied().collect();
             assert_eq!(newest_first, reversed, "{engine:?}: {name}");
         }
@@ -139,8 +155,14 @@ async fn a_kind_prefix_is_text_and_not_a_pattern() {
 #[tokio::test]
 async fn pages_follow_each_other_by_number() {
     // After, limit, expected numbers of project taxi (1, 2, 4, 5).
-    let cases =
-        [(0, 2, vec![1, 2]), (2, 2, vec![4, 5]), (5, 2, vec![]), (3, 100, vec![4, 5]), (0, 1, vec![1]), (99, 5, vec![])];
+    let cases = [
+        (0, 2, vec![1, 2]),
+        (2, 2, vec![4, 5]),
+        (5, 2, vec![]),
+        (3, 100, vec![4, 5]),
+        (0, 1, vec![1]),
+        (99, 5, vec![]),
+    ];
     for test in both_engines(&[]).await {
         let engine = test.db.engine();
         write_log(&test).await;

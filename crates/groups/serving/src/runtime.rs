@@ -1,0 +1,36 @@
+//! A loaded revision: the trees and what they take.
+
+use kernel_trees::Ensemble;
+
+use crate::model::Signature;
+
+#[derive(Debug)]
+pub struct Runtime {
+    pub revision: i64,
+    pub signature: Signature,
+    pub(crate) ensemble: Ensemble,
+}
+
+impl Runtime {
+    /// The first output of one row. Rows are in signature order.
+    pub fn predict(&self, row: &[f64]) -> f64 {
+        if self.ensemble.outputs() == 1 {
+            let mut one = [0.0];
+            self.ensemble.predict(row, &mut one);
+            return one[0];
+        }
+        let mut all = vec![0.0; self.ensemble.outputs()];
+        self.ensemble.predict(row, &mut all);
+        all[0]
+    }
+
+    pub(crate) fn predict_all(&self, row: &[f64], outputs: &mut Vec<f64>) {
+        let start = outputs.len();
+        outputs.resize(start + self.ensemble.outputs(), 0.0);
+        self.ensemble.predict(row, &mut outputs[start..]);
+    }
+
+    pub(crate) fn outputs(&self) -> usize {
+        self.ensemble.outputs()
+    }
+}
