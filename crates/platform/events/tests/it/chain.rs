@@ -75,17 +75,17 @@ const TAMPERINGS: &[(&str, &[&str], ChainBreak)] = &[
         &[
             "UPDATE events SET seq = -seq WHERE seq >= 3",
             "UPDATE events SET seq = 1 - seq WHERE seq < 0",
-            "INSERT INTO events SELECT 3, at_ms, 'mallory', kind, project, subject, cause, payload, prev_hash, hash \
+            "INSERT INTO events \
+             SELECT 3, at_ms, 'mallory', kind, project, subject, cause, payload, prev_hash, hash \
              FROM events WHERE seq = 2",
         ],
         ChainBreak::Altered { seq: 3 },
     ),
     (
         "row put behind the last",
-        &[
-            "INSERT INTO events SELECT 6, at_ms, 'mallory', kind, project, subject, cause, payload, hash, hash \
-           FROM events WHERE seq = 5",
-        ],
+        &["INSERT INTO events \
+           SELECT 6, at_ms, 'mallory', kind, project, subject, cause, payload, hash, hash \
+           FROM events WHERE seq = 5"],
         ChainBreak::Altered { seq: 6 },
     ),
 ];
