@@ -1,0 +1,35 @@
+//! Projects: which repositories are under the loop, who takes part, what the decision is worth. And the audit log's page.
+
+mod error;
+mod http;
+mod model;
+mod service;
+mod store;
+mod ui;
+
+use platform_db::{MigrationSet, migrations};
+use platform_ui::Ui;
+use platform_web::Group;
+
+pub use error::ProjectError;
+pub use model::Project;
+pub use service::Projects;
+
+pub const MIGRATIONS: MigrationSet = migrations!("projects", 1 => "0001_projects");
+
+/// Name of the loop file in a repository.
+pub const LOOP_FILE: &str = "loopwright.yaml";
+
+/// Event kinds of this group; the subject is `project:NAME`.
+pub mod kinds {
+    pub const APPLIED: &str = "projects.applied";
+}
+
+pub fn group(service: &Projects, ui: &Ui) -> Group {
+    Group {
+        name: "projects",
+        migrations: Some(MIGRATIONS),
+        surfaces: vec![http::surface(service), ui::surface(service, ui)],
+        templates: ui::TEMPLATES,
+    }
+}
