@@ -75,7 +75,7 @@ impl Environments {
         lock_digest: String,
         folder: &Path,
     ) -> Result<Environment> {
-        let command = ["uv", "sync", "--frozen", "--no-install-project", "--no-progress", "--compile-bytecode"];
+        let command = ["uv", "sync", "--frozen", "--no-install-project", "--quiet"];
         let venv = folder.join("venv");
         let spec = JobSpec {
             project: project.to_owned(),

@@ -69,7 +69,7 @@ pub(crate) fn build(
     state: &LoopState,
     attempts: &[Attempt],
     months: Vec<Month>,
-    events: &[Event],
+    timeline: Vec<TimelineEntry>,
     approval: Option<Approval>,
 ) -> Report {
     let mut promoted_in: BTreeMap<String, Vec<i64>> = BTreeMap::new();
@@ -99,7 +99,7 @@ pub(crate) fn build(
         currency: file.business.currency.clone(),
         now: state.now,
         months,
-        timeline: events.iter().filter_map(entry).collect(),
+        timeline,
         promoted: rebuilds().filter(|attempt| attempt.phase == Phase::Promoted).count(),
         not_promoted: rebuilds().filter(|attempt| attempt.phase != Phase::Promoted).count(),
         why: why(file, state, attempts, approval),
@@ -137,7 +137,7 @@ fn why(file: &LoopFile, state: &LoopState, attempts: &[Attempt], approval: Optio
 }
 
 /// An event of the loop as people read it.
-fn entry(event: &Event) -> Option<TimelineEntry> {
+pub(crate) fn entry(event: &Event) -> Option<TimelineEntry> {
     let payload = &event.payload;
     let at = Timestamp::from_millis(payload.get("clock").and_then(Value::as_i64)?);
     let version = payload.get("version").and_then(Value::as_i64).unwrap_or_default();

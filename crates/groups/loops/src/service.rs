@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use crate::model::*;
 use crate::policy::{self, Decision};
 use crate::ports::*;
-use crate::report::{self, Report};
+use crate::report::{self, Report, TimelineEntry};
 use crate::rollout::{self, Judgement};
 use crate::{LoopError, gate, kinds, store};
 
@@ -601,17 +601,23 @@ impl Loops {
     pub async fn report(&self, project: &str) -> Result<Report> {
         let turn = self.turn(project).await?;
         let months = self.ports.monitoring.months(&turn.endpoint, turn.state.now).await?;
+        let timeline = self.timeline(project).await?;
+        let approval = match turn.state.champion {
+            0 => None,
+            champion => self.ports.versions.approval(turn.model(), champion).await?,
+        };
+        Ok(report::build(project, &turn.source.file, &turn.state, &turn.attempts, months, timeline, approval))
+    }
+
+    /// What the loop did, oldest first; the first five thousand entries.
+    pub async fn timeline(&self, project: &str) -> Result<Vec<TimelineEntry>> {
         let filter = EventFilter {
             project: Some(project.to_owned()),
             kind_prefix: Some("loops.".to_owned()),
             subject: None,
         };
         let events = self.events.list(filter, 0, 5_000).await?;
-        let approval = match turn.state.champion {
-            0 => None,
-            champion => self.ports.versions.approval(turn.model(), champion).await?,
-        };
-        Ok(report::build(project, &turn.source.file, &turn.state, &turn.attempts, months, &events, approval))
+        Ok(events.iter().filter_map(report::entry).collect())
     }
 
     pub(crate) fn wall_now(&self) -> Timestamp {

@@ -8,6 +8,8 @@ use platform_primitives::{ErrorKind, Failure, Fault};
 pub enum PipelineError {
     #[error("pipeline run {id} does not exist")]
     NotFound { id: String },
+    #[error("pipeline run {run} wrote no file {path:?}")]
+    FileNotFound { run: String, path: String },
     #[error("pipeline run {id} holds an unreadable {what}")]
     Corrupt { id: String, what: &'static str },
     #[error("a {what} cannot go from {from} to {to}")]
@@ -37,7 +39,7 @@ pub enum PipelineError {
 impl Fault for PipelineError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::FileNotFound { .. } => ErrorKind::NotFound,
             Self::Transition { .. } => ErrorKind::Conflict,
             Self::Cycle { .. }
             | Self::DependencyMissing { .. }
@@ -54,6 +56,7 @@ impl Fault for PipelineError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "pipelines/not-found",
+            Self::FileNotFound { .. } => "pipelines/file-not-found",
             Self::Corrupt { .. } => "pipelines/corrupt",
             Self::Transition { .. } => "pipelines/transition",
             Self::Cycle { .. } => "pipelines/cycle",

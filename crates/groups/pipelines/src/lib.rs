@@ -4,6 +4,7 @@
 //! bytes are stored. A half-written output of a killed stage is never taken for a whole one.
 
 mod error;
+mod http;
 mod model;
 mod plan;
 mod ports;
@@ -31,6 +32,11 @@ pub mod kinds {
     pub const FAILED: &str = "pipelines.failed";
 }
 
-pub fn group() -> Group {
-    Group { name: "pipelines", migrations: Some(MIGRATIONS), surfaces: Vec::new(), templates: &[] }
+pub fn group(service: &Pipelines) -> Group {
+    Group {
+        name: "pipelines",
+        migrations: Some(MIGRATIONS),
+        surfaces: vec![http::surface(service)],
+        templates: &[],
+    }
 }

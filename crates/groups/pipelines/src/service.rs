@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use platform_blobs::Blobs;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use platform_blobs::{BlobDigest, BlobError, Blobs};
 use platform_db::Db;
 use platform_events::{Events, NewEvent};
 use platform_jobs::{Job, JobSpec, JobState, Jobs, Limits};
@@ -50,6 +52,18 @@ impl Pipelines {
     pub async fn get(&self, id: &str) -> Result<PipelineRun> {
         let missing = || PipelineError::NotFound { id: id.to_owned() };
         store::find(&self.db, id).await?.ok_or_else(missing)
+    }
+
+    /// The bytes of a file the run wrote or was handed.
+    pub(crate) async fn read_output(
+        &self,
+        id: &str,
+        path: &str,
+    ) -> Result<BoxStream<'static, std::result::Result<Bytes, BlobError>>> {
+        let run = self.get(id).await?;
+        let missing = || PipelineError::FileNotFound { run: id.to_owned(), path: path.to_owned() };
+        let digest = BlobDigest::parse(run.output(path).ok_or_else(missing)?)?;
+        Ok(self.blobs.get_stream(&digest).await?.1)
     }
 
     /// Records the run; `settle` starts its first stages.

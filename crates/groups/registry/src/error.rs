@@ -1,6 +1,6 @@
 use platform_db::DbError;
 use platform_events::EventError;
-use platform_primitives::{ErrorKind, Fault};
+use platform_primitives::{ErrorKind, Failure, Fault};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -25,6 +25,8 @@ pub enum RegistryError {
     #[error("{feature} is not supported by this server")]
     Unsupported { feature: &'static str },
     #[error(transparent)]
+    Port(#[from] Failure),
+    #[error(transparent)]
     Db(#[from] DbError),
     #[error(transparent)]
     Event(#[from] EventError),
@@ -40,6 +42,7 @@ impl Fault for RegistryError {
             Self::Transition { .. } | Self::DigestChanged { .. } => ErrorKind::Conflict,
             Self::OwnModel { .. } | Self::GuardedAlias { .. } => ErrorKind::Forbidden,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Port(error) => error.kind(),
             Self::Db(error) => error.kind(),
             Self::Event(error) => error.kind(),
         }
@@ -57,6 +60,7 @@ impl Fault for RegistryError {
             Self::DigestChanged { .. } => "registry/digest-changed",
             Self::GuardedAlias { .. } => "registry/guarded-alias",
             Self::Unsupported { .. } => "registry/unsupported",
+            Self::Port(error) => error.code(),
             Self::Db(error) => error.code(),
             Self::Event(error) => error.code(),
         }

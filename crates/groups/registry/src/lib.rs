@@ -7,6 +7,7 @@ mod error;
 mod http;
 mod mlflow;
 mod model;
+mod ports;
 mod service;
 mod store;
 mod ui;
@@ -17,6 +18,7 @@ use platform_web::Group;
 
 pub use error::RegistryError;
 pub use model::*;
+pub use ports::LoggedModels;
 pub use service::{NewVersion, Registry};
 
 pub const MIGRATIONS: MigrationSet = migrations!("registry", 1 => "0001_models");

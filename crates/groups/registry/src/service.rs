@@ -1,6 +1,7 @@
 //! The verbs of the registry.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use platform_auth::Principal;
 use platform_db::{Db, Tx, args};
@@ -8,6 +9,7 @@ use platform_events::{Event, EventFilter, Events, NewEvent};
 use serde_json::{Value, json};
 
 use crate::model::*;
+use crate::ports::LoggedModels;
 use crate::{CHAMPION, RegistryError, kinds, store};
 
 type Result<T> = std::result::Result<T, RegistryError>;
@@ -16,6 +18,7 @@ type Result<T> = std::result::Result<T, RegistryError>;
 pub struct Registry {
     db: Db,
     events: Events,
+    logged_models: Arc<dyn LoggedModels>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -29,8 +32,8 @@ pub struct NewVersion {
 }
 
 impl Registry {
-    pub fn new(db: Db, events: Events) -> Self {
-        Self { db, events }
+    pub fn new(db: Db, events: Events, logged_models: Arc<dyn LoggedModels>) -> Self {
+        Self { db, events, logged_models }
     }
 
     // Models
@@ -135,12 +138,17 @@ impl Registry {
     pub(crate) async fn create_version(&self, actor: &str, new: NewVersion) -> Result<ModelVersion> {
         let model = self.get_model(&new.model).await?;
         let now = self.events.now();
+        // A client that registers a logged model names no run: the logged model knows it.
+        let run_id = match new.run_id.is_empty() && !new.logged_model_id.is_empty() {
+            true => self.logged_models.run_of(&new.logged_model_id).await?,
+            false => new.run_id,
+        };
         let mut version = ModelVersion {
             model: new.model,
             version: 0,
             state: VersionState::Registered,
             source: new.source,
-            run_id: new.run_id,
+            run_id,
             logged_model_id: new.logged_model_id,
             description: new.description,
             author: actor.to_owned(),

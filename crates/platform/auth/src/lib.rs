@@ -49,7 +49,8 @@ impl Authenticator {
         found.map(Arc::new).ok_or(AuthError::Unknown)
     }
 
-    /// Creates a token that lives for `lifetime_ms`, or until it is revoked. It is shown this once.
+    /// Creates a token that lives for `lifetime_ms`, or until [`Authenticator::revoke_token`]. It is shown
+    /// this once.
     pub async fn create_token(
         &self,
         principal: &str,
@@ -62,6 +63,11 @@ impl Authenticator {
         store::insert(&self.db, &token, principal, roles, now, expires).await?;
         Ok(token)
     }
+
+    /// Ends every token of `principal` at once; how many there were.
+    pub async fn revoke_token(&self, principal: &str) -> Result<u64, AuthError> {
+        store::delete(&self.db, principal).await
+    }
 }
 
 /// `Bearer TOKEN`, or `Basic` with the token as the password (what MLflow and browsers send).
@@ -73,7 +79,8 @@ fn token_of(header: &str) -> Result<String, AuthError> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(AuthError::Malformed);
     }
-    let decoded = base64::engine::general_purpose::STANDARD.decode(rest.trim()).map_err(|_| AuthError::Malformed)?;
+    let decoded =
+        base64::engine::general_purpose::STANDARD.decode(rest.trim()).map_err(|_| AuthError::Malformed)?;
     let text = String::from_utf8(decoded).map_err(|_| AuthError::Malformed)?;
     let (_, password) = text.split_once(':').ok_or(AuthError::Malformed)?;
     Ok(password.to_owned())

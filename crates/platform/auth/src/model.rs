@@ -118,7 +118,11 @@ mod tests {
         for (role, granted) in table {
             for permission in [Read, Track, Predict, Build, Approve, Deploy, Administer] {
                 let principal = Principal::person("p", vec![role]);
-                assert_eq!(principal.may(permission), granted.contains(&permission), "{role:?} {permission:?}");
+                assert_eq!(
+                    principal.may(permission),
+                    granted.contains(&permission),
+                    "{role:?} {permission:?}"
+                );
             }
         }
     }

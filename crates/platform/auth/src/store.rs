@@ -17,8 +17,7 @@ pub(crate) async fn insert(
     expires: Option<Timestamp>,
 ) -> Result<(), AuthError> {
     let roles = roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(",");
-    let arguments =
-        args![hash(token), principal, roles, now.as_millis(), expires.map(Timestamp::as_millis)];
+    let arguments = args![hash(token), principal, roles, now.as_millis(), expires.map(Timestamp::as_millis)];
     db.write(move |tx| {
         tx.execute(
             "INSERT INTO auth_tokens (token_hash, principal, roles, created_ms, expires_ms) \
@@ -30,6 +29,11 @@ pub(crate) async fn insert(
         Ok::<_, AuthError>(())
     })
     .await
+}
+
+pub(crate) async fn delete(db: &Db, principal: &str) -> Result<u64, AuthError> {
+    let arguments = args![principal];
+    db.write(move |tx| Ok(tx.execute("DELETE FROM auth_tokens WHERE principal = $1", arguments)?)).await
 }
 
 /// Looked up by hash, so that the comparison tells nothing about the token.

@@ -1,3 +1,6 @@
+use std::error::Error as _;
+use std::io;
+
 use platform_primitives::{ErrorKind, Fault};
 
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,11 @@ pub enum DbError {
     RowMissing { what: String },
     #[error("migration {group}/{version} was changed after it had been applied")]
     MigrationChanged { group: String, version: u32 },
+    #[error("the database holds migration {group}/{version}, which this release does not know")]
+    MigrationUnknown { group: String, version: u32 },
+    /// PostgreSQL keeps no NUL in text, so neither engine is given one.
+    #[error("text holds a NUL character")]
+    NulText,
     #[error("database error: {message} in `{sql}`")]
     Statement { message: String, sql: String },
     #[error("the database writer stopped")]
@@ -25,6 +33,10 @@ pub enum DbError {
 impl DbError {
     pub fn is_unique_violation(&self) -> bool {
         matches!(self, Self::UniqueViolation { .. })
+    }
+
+    pub(crate) fn write_panicked() -> Self {
+        Self::Statement { message: "the write panicked".to_owned(), sql: String::new() }
     }
 
     pub(crate) fn from_sqlite(error: rusqlite::Error, sql: &str) -> Self {
@@ -43,7 +55,12 @@ impl DbError {
 
     pub(crate) fn from_postgres(error: &tokio_postgres::Error, sql: &str) -> Self {
         let Some(db) = error.as_db_error() else {
-            return Self::Unreachable { message: with_sources(error) };
+            let message = with_sources(error);
+            return match is_connection_lost(error) {
+                true => Self::Unreachable { message },
+                // A value that does not fit its column, for example: the next try would fail as well.
+                false => Self::Statement { message, sql: shorten(sql) },
+            };
         };
         match db.code().code() {
             "23505" => Self::UniqueViolation { constraint: db.constraint().unwrap_or("key").to_owned() },
@@ -54,6 +71,15 @@ impl DbError {
             _ => Self::Statement { message: db.message().to_owned(), sql: shorten(sql) },
         }
     }
+}
+
+fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    // A message that cannot be encoded or decoded is an io::Error too, of one of these kinds.
+    let is_io = |source: &io::Error| {
+        !matches!(source.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+    };
+    error.is_closed() || source.is_some_and(is_io)
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {
@@ -77,6 +103,7 @@ impl Fault for DbError {
         match self {
             Self::UniqueViolation { .. } => ErrorKind::AlreadyExists,
             Self::Full { .. } | Self::Unreachable { .. } | Self::WriterStopped => ErrorKind::Unavailable,
+            Self::NulText => ErrorKind::Invalid,
             _ => ErrorKind::Internal,
         }
     }
@@ -90,6 +117,8 @@ impl Fault for DbError {
             Self::ColumnType { .. } => "db/column-type",
             Self::RowMissing { .. } => "db/row-missing",
             Self::MigrationChanged { .. } => "db/migration-changed",
+            Self::MigrationUnknown { .. } => "db/migration-unknown",
+            Self::NulText => "db/nul-text",
             Self::Statement { .. } => "db/statement",
             Self::WriterStopped => "db/writer-stopped",
         }
@@ -98,6 +127,9 @@ impl Fault for DbError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Full { .. } => Some("free disk space; nothing of this request was stored".to_owned()),
+            Self::MigrationUnknown { .. } => {
+                Some("start a release that is at least as new as the one that wrote this database".to_owned())
+            }
             _ => None,
         }
     }

@@ -1,8 +1,8 @@
 //! One database facade over two engines: SQLite in the data directory, or a PostgreSQL server.
 //!
 //! SQL is written once with `$1`, `$2` … and the types both engines share: `BIGINT`, `DOUBLE PRECISION`,
-//! `TEXT`, `BYTEA`, `BOOLEAN`. [`Db::write`] returns only after the commit; on SQLite many waiting
-//! writes share one commit (group commit).
+//! `TEXT`, `BYTEA`, `BOOLEAN`; text holds no NUL. [`Db::write`] returns only after the commit; on SQLite
+//! many waiting writes share one commit (group commit).
 
 mod error;
 mod migrate;
@@ -61,6 +61,7 @@ impl Db {
 
     /// One query on a connection of its own; sees every write acknowledged before the call.
     pub async fn read(&self, sql: impl Into<String>, args: Vec<Value>) -> Result<Vec<Row>, DbError> {
+        value::check_text(&args)?;
         let sql = sql.into();
         match &self.backend {
             Backend::Sqlite(db) => db.read(sql, args).await,
@@ -75,7 +76,13 @@ impl Db {
 
     /// Runs `work` in a transaction: committed when it returns `Ok`, undone when it returns `Err`.
     ///
-    /// The closure runs on a thread where blocking is fine; it must not wait for other tasks.
+    /// The closure runs on a thread where blocking is fine; it must not wait for other tasks. Once a
+    /// statement has failed, the closure must return its error: PostgreSQL has given the transaction up
+    /// by then, and an `Ok` is refused.
+    ///
+    /// An acknowledged write survives kill -9 of this process on both engines. It survives a loss of power
+    /// on PostgreSQL; SQLite runs with `synchronous = NORMAL`, where the newest commits may be missing
+    /// after one, though never half of a write.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,

@@ -30,6 +30,7 @@ pub(crate) async fn run(db: &Db, sets: &[MigrationSet]) -> Result<(), DbError> {
              name TEXT NOT NULL, checksum BYTEA NOT NULL, PRIMARY KEY (group_name, version))",
         )?;
         for set in &sets {
+            refuse_newer(tx, set)?;
             for migration in set.migrations {
                 apply(tx, set.group, migration)?;
             }
@@ -37,6 +38,21 @@ pub(crate) async fn run(db: &Db, sets: &[MigrationSet]) -> Result<(), DbError> {
         Ok(())
     })
     .await
+}
+
+/// An older release must not write to tables whose rules it does not know.
+fn refuse_newer(tx: &mut Tx<'_>, set: &MigrationSet) -> Result<(), DbError> {
+    let row =
+        tx.query_one("SELECT MAX(version) FROM schema_migrations WHERE group_name = $1", args![set.group])?;
+    let newest = row.map_or(Ok(None), |row| row.opt_int(0))?;
+    let known = set.migrations.iter().map(|migration| i64::from(migration.version)).max();
+    match newest {
+        Some(version) if newest > known => Err(DbError::MigrationUnknown {
+            group: set.group.to_owned(),
+            version: u32::try_from(version).unwrap_or(u32::MAX),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn apply(tx: &mut Tx<'_>, group: &str, migration: &Migration) -> Result<(), DbError> {

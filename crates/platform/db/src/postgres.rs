@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{NoTls, Transaction};
 
-use crate::tx::{Tx, TxBackend};
+use crate::tx::{self, Tx, TxBackend};
 use crate::{ColumnKind, DbError, Row, Value};
 
 const CONNECTIONS: usize = 16;
@@ -59,13 +59,14 @@ impl PostgresDb {
             let fail = |error: tokio_postgres::Error| E::from(DbError::from_postgres(&error, "transaction"));
             let transaction = handle.block_on(connection.transaction()).map_err(fail)?;
             let (value, after_commit) = {
-                let backend = PostgresTx { transaction: &transaction, handle: &handle };
+                let backend = PostgresTx { transaction: &transaction, handle: &handle, failed: None };
                 let mut tx = Tx::new(TxBackend::Postgres(backend));
-                let value = work(&mut tx)?;
+                let value = tx::run(&mut tx, work)?;
+                tx.refuse_if_failed().map_err(E::from)?;
                 (value, tx.into_after_commit())
             };
             handle.block_on(transaction.commit()).map_err(fail)?;
-            after_commit.into_iter().for_each(|action| action());
+            tx::run_after_commit(after_commit);
             Ok(value)
         });
         outcome.await.map_err(|_| E::from(DbError::WriterStopped))?
@@ -83,23 +84,39 @@ fn redacted(url: &str) -> String {
 pub(crate) struct PostgresTx<'a> {
     transaction: &'a deadpool_postgres::Transaction<'a>,
     handle: &'a Handle,
+    /// The first statement that failed. The server has given the transaction up since then and answers
+    /// COMMIT with a silent rollback.
+    failed: Option<String>,
 }
 
 impl PostgresTx<'_> {
+    /// An error when a statement failed, even if the closure caught it.
+    pub(crate) fn refuse_if_failed(&self) -> Result<(), DbError> {
+        let Some(failure) = &self.failed else { return Ok(()) };
+        let message = format!("nothing is stored, because an earlier statement failed: {failure}");
+        Err(DbError::Statement { message, sql: "COMMIT".to_owned() })
+    }
+
+    fn fail(&mut self, error: &tokio_postgres::Error, sql: &str) -> DbError {
+        let error = DbError::from_postgres(error, sql);
+        self.failed.get_or_insert_with(|| error.to_string());
+        error
+    }
+
     pub(crate) fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64, DbError> {
-        let fail = |error: tokio_postgres::Error| DbError::from_postgres(&error, sql);
-        self.handle.block_on(async {
-            let statement = self.transaction.prepare_cached(sql).await.map_err(fail)?;
-            self.transaction.execute(&statement, &borrow(args)).await.map_err(fail)
-        })
+        let outcome = self.handle.block_on(async {
+            let statement = self.transaction.prepare_cached(sql).await?;
+            self.transaction.execute(&statement, &borrow(args)).await
+        });
+        outcome.map_err(|error| self.fail(&error, sql))
     }
 
     pub(crate) fn query(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, DbError> {
-        let fail = |error: tokio_postgres::Error| DbError::from_postgres(&error, sql);
-        let rows = self.handle.block_on(async {
-            let statement = self.transaction.prepare_cached(sql).await.map_err(fail)?;
-            self.transaction.query(&statement, &borrow(args)).await.map_err(fail)
-        })?;
+        let outcome = self.handle.block_on(async {
+            let statement = self.transaction.prepare_cached(sql).await?;
+            self.transaction.query(&statement, &borrow(args)).await
+        });
+        let rows = outcome.map_err(|error| self.fail(&error, sql))?;
         rows.iter().map(row_from_postgres).collect()
     }
 
@@ -142,17 +159,16 @@ impl PostgresTx<'_> {
         }
         let arguments: Vec<&(dyn ToSql + Sync)> =
             by_column.iter().map(|column| column as &(dyn ToSql + Sync)).collect();
-        let fail = |error: tokio_postgres::Error| DbError::from_postgres(&error, sql);
-        self.handle.block_on(async {
-            let statement = self.transaction.prepare_cached(sql).await.map_err(fail)?;
-            self.transaction.execute(&statement, &arguments).await.map_err(fail)
-        })
+        let outcome = self.handle.block_on(async {
+            let statement = self.transaction.prepare_cached(sql).await?;
+            self.transaction.execute(&statement, &arguments).await
+        });
+        outcome.map_err(|error| self.fail(&error, sql))
     }
 
     pub(crate) fn execute_script(&mut self, script: &str) -> Result<(), DbError> {
-        self.handle
-            .block_on(Transaction::batch_execute(self.transaction, script))
-            .map_err(|error| DbError::from_postgres(&error, script))
+        let outcome = self.handle.block_on(Transaction::batch_execute(self.transaction, script));
+        outcome.map_err(|error| self.fail(&error, script))
     }
 }
 

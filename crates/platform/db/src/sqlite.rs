@@ -1,14 +1,14 @@
 //! SQLite: one writer thread that commits many waiting transactions together, and a few readers.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params_from_iter};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::tx::{Tx, TxBackend};
+use crate::tx::{self, Tx, TxBackend};
 use crate::{ColumnKind, DbError, Row, Value};
 
 const READERS: usize = 4;
@@ -27,8 +27,29 @@ pub(crate) struct SqliteDb {
 }
 
 struct Readers {
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        // Nothing that can panic runs under the lock, so a poisoned list is whole.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection on loan. Going back in `drop`, it survives a query that panics; the permit is released
+/// after it, and not before the query ends even if the caller has gone away.
+struct Lent {
+    connection: Option<Connection>,
+    readers: Arc<Readers>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.readers.idle().extend(self.connection.take());
+    }
 }
 
 impl SqliteDb {
@@ -43,21 +64,20 @@ impl SqliteDb {
                 message: error.to_string(),
             })?;
         let idle = (0..READERS).map(|_| connect(path)).collect::<Result<Vec<_>, _>>()?;
-        let readers = Arc::new(Readers { permits: Semaphore::new(READERS), idle: Mutex::new(idle) });
+        let readers =
+            Arc::new(Readers { permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::new(idle) });
         Ok(Self { writer: sender, readers })
     }
 
     pub(crate) async fn read(&self, sql: String, args: Vec<Value>) -> Result<Vec<Row>, DbError> {
         let readers = Arc::clone(&self.readers);
-        let _permit = self.readers.permits.acquire().await.map_err(|_| DbError::WriterStopped)?;
+        let permit =
+            Arc::clone(&readers.permits).acquire_owned().await.map_err(|_| DbError::WriterStopped)?;
         let answer = tokio::task::spawn_blocking(move || {
-            let connection = readers.idle.lock().ok().and_then(|mut idle| idle.pop());
-            let Some(connection) = connection else { return Err(DbError::WriterStopped) };
-            let rows = query(&connection, &sql, args);
-            if let Ok(mut idle) = readers.idle.lock() {
-                idle.push(connection);
-            }
-            rows
+            let connection = readers.idle().pop();
+            let lent = Lent { connection, readers, _permit: permit };
+            let connection = lent.connection.as_ref().expect("a permit stands for an idle connection");
+            query(connection, &sql, args)
         });
         answer.await.map_err(|_| DbError::WriterStopped)?
     }
@@ -76,7 +96,7 @@ impl SqliteDb {
             Box::new(move |committed| {
                 let outcome = match (outcome, committed) {
                     (Ok(value), Ok(())) => {
-                        after_commit.into_iter().for_each(|action| action());
+                        tx::run_after_commit(after_commit);
                         Ok(value)
                     }
                     (Ok(_), Err(error)) => Err(E::from(error)),
@@ -172,20 +192,15 @@ where
     F: FnOnce(&mut Tx<'_>) -> Result<T, E>,
 {
     tx.execute_script("SAVEPOINT work").map_err(E::from)?;
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(tx)));
-    match outcome {
-        Ok(Ok(value)) => {
+    match tx::run(tx, work) {
+        Ok(value) => {
             tx.execute_script("RELEASE work").map_err(E::from)?;
             Ok(value)
         }
-        Ok(Err(error)) => {
+        Err(error) => {
             // After a full disk the savepoint is gone with its transaction; the error says so already.
             let _ = tx.execute_script("ROLLBACK TO work; RELEASE work");
             Err(error)
-        }
-        Err(_) => {
-            let _ = tx.execute_script("ROLLBACK TO work; RELEASE work");
-            Err(E::from(DbError::Statement { message: "the write panicked".to_owned(), sql: String::new() }))
         }
     }
 }

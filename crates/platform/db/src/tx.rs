@@ -1,7 +1,10 @@
 //! A transaction as a closure sees it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::postgres::PostgresTx;
 use crate::sqlite::SqliteTx;
+use crate::value::check_text;
 use crate::{ColumnKind, DbError, Engine, Row, Value};
 
 type AfterCommit = Box<dyn FnOnce() + Send>;
@@ -39,6 +42,7 @@ impl<'a> Tx<'a> {
 
     /// Runs a statement; the number of rows it changed.
     pub fn execute(&mut self, sql: &str, args: Vec<Value>) -> Result<u64, DbError> {
+        check_text(&args)?;
         match &mut self.backend {
             TxBackend::Sqlite(tx) => tx.execute(sql, args),
             TxBackend::Postgres(tx) => tx.execute(sql, &args),
@@ -46,6 +50,7 @@ impl<'a> Tx<'a> {
     }
 
     pub fn query(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>, DbError> {
+        check_text(&args)?;
         match &mut self.backend {
             TxBackend::Sqlite(tx) => tx.query(sql, args),
             TxBackend::Postgres(tx) => tx.query(sql, &args),
@@ -67,15 +72,26 @@ impl<'a> Tx<'a> {
         if rows.is_empty() {
             return Ok(0);
         }
+        rows.iter().try_for_each(|row| check_text(row))?;
         match &mut self.backend {
             TxBackend::Sqlite(tx) => tx.append(table, columns, rows),
             TxBackend::Postgres(tx) => tx.append(table, columns, rows),
         }
     }
 
-    /// Runs `action` once the commit is durable, and never if it is not.
+    /// Runs `action` once the write is committed and before it is acknowledged, never if it is not
+    /// committed; what that survives is said at [`crate::Db::write`]. A panic in it is logged.
     pub fn after_commit(&mut self, action: impl FnOnce() + Send + 'static) {
         self.after_commit.push(Box::new(action));
+    }
+
+    /// An error when this transaction can no longer be committed, whatever its closure returned.
+    pub(crate) fn refuse_if_failed(&self) -> Result<(), DbError> {
+        match &self.backend {
+            // Each statement that fails on SQLite is undone by itself.
+            TxBackend::Sqlite(_) => Ok(()),
+            TxBackend::Postgres(tx) => tx.refuse_if_failed(),
+        }
     }
 
     pub(crate) fn into_after_commit(self) -> Vec<AfterCommit> {
@@ -86,6 +102,29 @@ impl<'a> Tx<'a> {
         match &mut self.backend {
             TxBackend::Sqlite(tx) => tx.execute_script(script),
             TxBackend::Postgres(tx) => tx.execute_script(script),
+        }
+    }
+}
+
+/// Runs `work`; a panic in it is an error of this write alone.
+pub(crate) fn run<T, E, F>(tx: &mut Tx<'_>, work: F) -> Result<T, E>
+where
+    E: From<DbError>,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, E>,
+{
+    // What the closure left half done is undone with its transaction.
+    match catch_unwind(AssertUnwindSafe(|| work(tx))) {
+        Ok(outcome) => outcome,
+        Err(_) => Err(E::from(DbError::write_panicked())),
+    }
+}
+
+/// The write stands whatever its actions do: a panic is logged and costs neither the caller his answer
+/// nor the thread its life.
+pub(crate) fn run_after_commit(actions: Vec<AfterCommit>) {
+    for action in actions {
+        if catch_unwind(AssertUnwindSafe(action)).is_err() {
+            tracing::error!("an action after a commit panicked");
         }
     }
 }

@@ -12,6 +12,12 @@ pub enum Value {
     Bytes(Vec<u8>),
 }
 
+/// Both engines refuse the same text, before anything is sent.
+pub(crate) fn check_text(values: &[Value]) -> Result<(), DbError> {
+    let holds_nul = |value: &Value| matches!(value, Value::Text(text) if text.contains('\0'));
+    if values.iter().any(holds_nul) { Err(DbError::NulText) } else { Ok(()) }
+}
+
 /// The type of a column in a bulk append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {

@@ -46,6 +46,8 @@ pub enum ChainBreak {
     Altered { seq: i64 },
     /// The chain is sound but ends before the recorded head.
     Truncated { last: i64, head: i64 },
+    /// Events follow the recorded head that no append has put there.
+    Unrecorded { last: i64, head: i64 },
 }
 
 impl fmt::Display for ChainBreak {
@@ -53,12 +55,20 @@ impl fmt::Display for ChainBreak {
         match self {
             Self::Missing { seq } => write!(f, "event {seq} is missing"),
             Self::Altered { seq } => write!(f, "event {seq} was altered"),
-            Self::Truncated { last, head } => write!(f, "events after {last} are missing; the head is {head}"),
+            Self::Truncated { last, head } => {
+                write!(f, "events after {last} are missing; the head is {head}")
+            }
+            Self::Unrecorded { last, head } => {
+                write!(f, "events up to {last} follow the head, which is {head}")
+            }
         }
     }
 }
 
+/// Reads the head before the events and once more after them: a row and its head are committed together,
+/// so the rows reach at least the first head and at most the second, however fast the log grows meanwhile.
 pub(crate) async fn verify(db: &Db) -> Result<Result<i64, ChainBreak>, EventError> {
+    let (head, head_hash) = read_head(db).await?;
     let mut last = 0i64;
     let mut prev_hash = GENESIS.to_vec();
     loop {
@@ -88,6 +98,9 @@ pub(crate) async fn verify(db: &Db) -> Result<Result<i64, ChainBreak>, EventErro
             if !sound {
                 return Ok(Err(ChainBreak::Altered { seq }));
             }
+            if seq == head && row.bytes(9)? != head_hash {
+                return Ok(Err(ChainBreak::Altered { seq }));
+            }
             prev_hash = row.bytes(9)?.to_vec();
             last = seq;
         }
@@ -95,7 +108,21 @@ pub(crate) async fn verify(db: &Db) -> Result<Result<i64, ChainBreak>, EventErro
             break;
         }
     }
-    let head = db.read_one("SELECT seq, hash FROM event_head WHERE id = 1", args![]).await?;
-    let head_seq = head.map_or(Ok(0), |row| row.int(0))?;
-    Ok(if head_seq == last { Ok(last) } else { Err(ChainBreak::Truncated { last, head: head_seq }) })
+    if last < head {
+        return Ok(Err(ChainBreak::Truncated { last, head }));
+    }
+    let (head, head_hash) = read_head(db).await?;
+    if last > head {
+        return Ok(Err(ChainBreak::Unrecorded { last, head }));
+    }
+    let is_altered = last == head && prev_hash != head_hash;
+    Ok(if is_altered { Err(ChainBreak::Altered { seq: last }) } else { Ok(last) })
+}
+
+/// Number and hash of the last event; the start of the chain when there is none.
+async fn read_head(db: &Db) -> Result<(i64, Vec<u8>), EventError> {
+    match db.read_one("SELECT seq, hash FROM event_head WHERE id = 1", args![]).await? {
+        Some(row) => Ok((row.int(0)?, row.bytes(1)?.to_vec())),
+        None => Ok((0, GENESIS.to_vec())),
+    }
 }

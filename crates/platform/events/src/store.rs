@@ -1,4 +1,4 @@
-use platform_db::{Db, Row, Tx, Value, args};
+use platform_db::{Db, DbError, Row, Tx, Value, args};
 use platform_primitives::Timestamp;
 
 use crate::chain::{GENESIS, Link};
@@ -8,18 +8,7 @@ const COLUMNS: &str = "seq, at_ms, actor, kind, project, subject, cause, payload
 
 /// Writes one row and moves the head, in the caller's transaction.
 pub(crate) fn append(tx: &mut Tx<'_>, new: NewEvent, at: Timestamp) -> Result<Event, EventError> {
-    let lock = tx.for_update();
-    let head = tx.query_one(&format!("SELECT seq, hash FROM event_head WHERE id = 1{lock}"), args![])?;
-    let (last, prev_hash) = match head {
-        Some(row) => (row.int(0)?, row.bytes(1)?.to_vec()),
-        None => {
-            tx.execute(
-                "INSERT INTO event_head (id, seq, hash) VALUES (1, 0, $1) ON CONFLICT DO NOTHING",
-                args![GENESIS.to_vec()],
-            )?;
-            (0, GENESIS.to_vec())
-        }
-    };
+    let (last, prev_hash) = lock_head(tx)?;
     let payload = new.payload.to_string();
     let seq = last + 1;
     let link = Link {
@@ -62,6 +51,22 @@ pub(crate) fn append(tx: &mut Tx<'_>, new: NewEvent, at: Timestamp) -> Result<Ev
     })
 }
 
+/// Number and hash of the last event; the row stays locked until the commit.
+fn lock_head(tx: &mut Tx<'_>) -> Result<(i64, Vec<u8>), EventError> {
+    let sql = format!("SELECT seq, hash FROM event_head WHERE id = 1{}", tx.for_update());
+    let mut head = tx.query_one(&sql, args![])?;
+    if head.is_none() {
+        tx.execute(
+            "INSERT INTO event_head (id, seq, hash) VALUES (1, 0, $1) ON CONFLICT DO NOTHING",
+            args![GENESIS.to_vec()],
+        )?;
+        // Looked at again: on PostgreSQL another first append may have won, and this one has waited for it.
+        head = tx.query_one(&sql, args![])?;
+    }
+    let row = head.ok_or_else(|| DbError::RowMissing { what: "the head of the event log".to_owned() })?;
+    Ok((row.int(0)?, row.bytes(1)?.to_vec()))
+}
+
 fn conditions(filter: EventFilter, arguments: &mut Vec<Value>) -> String {
     let mut sql = String::new();
     let mut add = |clause: &str, value: String| {
@@ -75,7 +80,8 @@ fn conditions(filter: EventFilter, arguments: &mut Vec<Value>) -> String {
         add(" AND subject = ?", subject);
     }
     if let Some(prefix) = filter.kind_prefix {
-        add(" AND kind LIKE ?", format!("{prefix}%"));
+        // Not LIKE: % and _ in a prefix are text.
+        add(&format!(" AND substr(kind, 1, {}) = ?", prefix.chars().count()), prefix);
     }
     sql
 }

@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use crate::JobError;
 use crate::model::JobSpec;
 use crate::shim;
-use crate::JobError;
+
+/// How long a killed command may take to be gone; the disk it waits for may be slow.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What an engine knows of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +58,8 @@ impl ExitRecord {
 pub trait Engine: Send + Sync + 'static {
     async fn start(&self, attempt: &Path, spec: &JobSpec) -> Result<(), JobError>;
     async fn progress(&self, attempt: &Path) -> Result<Progress, JobError>;
+    /// Ends what a lost attempt left running, so that no retry runs beside it. Returns when it is gone.
+    async fn end_leftovers(&self, attempt: &Path) -> Result<(), JobError>;
 }
 
 /// Runs the command on this machine under `shim_program job-shim FOLDER`.
@@ -74,8 +80,7 @@ impl Engine for ProcessEngine {
         let mut command = tokio::process::Command::new(&self.shim_program);
         command.arg("job-shim").arg(attempt);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        // Its own process group: a Ctrl-C in the server's terminal is not for the job.
-        command.process_group(0);
+        // In the server's process group: `setsid`, the first thing the shim does, is refused to a leader.
         // Dropping the handle leaves the child running; tokio reaps it.
         command.spawn().map_err(JobError::Start)?;
         Ok(())
@@ -101,5 +106,20 @@ impl Engine for ProcessEngine {
             Ok(text) => Ok(Progress::Exited(serde_json::from_str(&text).map_err(std::io::Error::from)?)),
             Err(_) => Ok(Progress::Lost),
         }
+    }
+
+    async fn end_leftovers(&self, attempt: &Path) -> Result<(), JobError> {
+        let Ok(text) = fs::read_to_string(attempt.join(shim::CHILD_FILE)) else { return Ok(()) };
+        // Written whole or not at all, so this is a file of somebody else's.
+        let Ok(child) = serde_json::from_str::<shim::ProcessIdentity>(&text) else { return Ok(()) };
+        child.kill_group();
+        let started = Instant::now();
+        while child.is_alive() {
+            if started.elapsed() > KILL_PATIENCE {
+                return Err(JobError::Leftover { pid: child.pid() });
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
     }
 }

@@ -13,6 +13,8 @@ pub enum JobError {
     Transition { from: &'static str, to: &'static str },
     #[error("cannot start the job: {0}")]
     Start(#[source] std::io::Error),
+    #[error("process {pid} of a lost attempt does not end")]
+    Leftover { pid: u32 },
     #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error(transparent)]
@@ -28,7 +30,9 @@ impl Fault for JobError {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Transition { .. } => ErrorKind::Conflict,
-            Self::Corrupt { .. } | Self::Start(_) | Self::Io(_) => ErrorKind::Internal,
+            Self::Corrupt { .. } | Self::Start(_) | Self::Leftover { .. } | Self::Io(_) => {
+                ErrorKind::Internal
+            }
             Self::Db(error) => error.kind(),
             Self::Event(error) => error.kind(),
             Self::Blob(error) => error.kind(),
@@ -40,6 +44,7 @@ impl Fault for JobError {
             Self::Corrupt { .. } => "jobs/corrupt",
             Self::Transition { .. } => "jobs/transition",
             Self::Start(_) => "jobs/start",
+            Self::Leftover { .. } => "jobs/leftover",
             Self::Io(_) => "jobs/io",
             Self::Db(error) => error.code(),
             Self::Event(error) => error.code(),

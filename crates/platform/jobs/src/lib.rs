@@ -21,7 +21,7 @@ use platform_events::Events;
 use platform_primitives::new_id;
 use tokio::sync::{Notify, broadcast};
 
-pub use engine::{Engine, ProcessEngine, Progress};
+pub use engine::{Engine, ExitRecord, ProcessEngine, Progress};
 pub use error::JobError;
 pub use model::{Job, JobSpec, JobState, Limits, LogLine};
 
@@ -64,8 +64,17 @@ impl Jobs {
         slots: usize,
     ) -> Self {
         let lines = broadcast::Sender::new(4096);
-        let inner =
-            Inner { db, events, blobs, engine, directory, slots, owner: new_id(), wake: Notify::new(), lines };
+        let inner = Inner {
+            db,
+            events,
+            blobs,
+            engine,
+            directory,
+            slots,
+            owner: new_id(),
+            wake: Notify::new(),
+            lines,
+        };
         Self { inner: Arc::new(inner) }
     }
 

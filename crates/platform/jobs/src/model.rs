@@ -79,6 +79,14 @@ pub struct Job {
     pub exit_code: Option<i64>,
     pub error: Option<String>,
     pub log_digest: Option<String>,
+    /// The server that looks after the job, once there was one.
+    pub(crate) lease: Option<Lease>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Lease {
+    pub owner: String,
+    pub until: Timestamp,
 }
 
 /// One line that a running job printed.

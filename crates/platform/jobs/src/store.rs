@@ -1,11 +1,11 @@
 use platform_db::{Db, Row, Tx, args};
 use platform_primitives::Timestamp;
 
-use crate::model::{Job, JobSpec, JobState};
 use crate::JobError;
+use crate::model::{Job, JobSpec, JobState, Lease};
 
-const COLUMNS: &str =
-    "id, spec, state, attempt, created_ms, started_ms, ended_ms, exit_code, error, log_digest";
+const COLUMNS: &str = "id, spec, state, attempt, created_ms, started_ms, ended_ms, exit_code, error, log_digest, \
+     lease_owner, lease_until_ms";
 
 pub(crate) fn insert(tx: &mut Tx<'_>, id: &str, spec: &JobSpec, now: Timestamp) -> Result<(), JobError> {
     let json = serde_json::to_string(spec).expect("a job spec is plain data");
@@ -22,10 +22,15 @@ pub(crate) async fn find(db: &Db, id: &str) -> Result<Option<Job>, JobError> {
     db.read_one(sql, args![id]).await?.as_ref().map(job).transpose()
 }
 
-/// Jobs in `state`, oldest first, at most `limit`; index `jobs_by_state`.
-pub(crate) async fn in_state(db: &Db, state: JobState, limit: usize) -> Result<Vec<Job>, JobError> {
+/// Jobs in `state`, oldest first, at most `limit`; index `jobs_by_state`. A row that cannot be read is an
+/// error of its own, so that the others can be worked on.
+pub(crate) async fn in_state(
+    db: &Db,
+    state: JobState,
+    limit: usize,
+) -> Result<Vec<Result<Job, JobError>>, JobError> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE state = $1 ORDER BY id LIMIT $2");
-    db.read(sql, args![state.name(), limit as i64]).await?.iter().map(job).collect()
+    Ok(db.read(sql, args![state.name(), limit as i64]).await?.iter().map(job).collect())
 }
 
 /// Takes a job for `owner` when it is queued, or when its holder let the lease run out.
@@ -45,32 +50,32 @@ pub(crate) fn lease(
     Ok(changed == 1)
 }
 
-/// Moves a job to `to`; the caller has checked the change with [`JobState::advance`].
-pub(crate) fn set_state(tx: &mut Tx<'_>, job: &Job, to: JobState, now: Timestamp) -> Result<(), JobError> {
-    let state = job.state.advance(to)?;
-    let (started, ended) = match state {
-        JobState::Running => (Some(now), None),
-        JobState::Queued => (None, None),
-        JobState::Succeeded | JobState::Failed => (job.started, Some(now)),
-    };
-    tx.execute(
-        "UPDATE jobs SET state = $2, attempt = $3, started_ms = $4, ended_ms = $5, exit_code = $6, error = $7, \
-         log_digest = $8 WHERE id = $1",
+/// Replaces `old` by `new`, if `owner` still has the lease and nobody has moved the job since it was read.
+/// `false` if somebody has: the outcome is theirs to tell.
+pub(crate) fn set_state(tx: &mut Tx<'_>, owner: &str, old: &Job, new: &Job) -> Result<bool, JobError> {
+    let state = old.state.advance(new.state)?;
+    // A job that is queued again may be taken by any server.
+    let next_owner = (state != JobState::Queued).then_some(owner);
+    let changed = tx.execute(
+        "UPDATE jobs SET state = $5, attempt = $6, started_ms = $7, ended_ms = $8, exit_code = $9, error = $10, \
+         log_digest = $11, lease_owner = $12 \
+         WHERE id = $1 AND lease_owner = $2 AND state = $3 AND attempt = $4",
         args![
-            &job.id,
+            &old.id,
+            owner,
+            old.state.name(),
+            i64::from(old.attempt),
             state.name(),
-            i64::from(job.attempt),
-            started.map(Timestamp::as_millis),
-            ended.map(Timestamp::as_millis),
-            job.exit_code,
-            job.error.clone(),
-            job.log_digest.clone()
+            i64::from(new.attempt),
+            new.started.map(Timestamp::as_millis),
+            new.ended.map(Timestamp::as_millis),
+            new.exit_code,
+            new.error.clone(),
+            new.log_digest.clone(),
+            next_owner
         ],
     )?;
-    if state == JobState::Queued {
-        tx.execute("UPDATE jobs SET lease_owner = NULL WHERE id = $1", args![&job.id])?;
-    }
-    Ok(())
+    Ok(changed == 1)
 }
 
 fn job(row: &Row) -> Result<Job, JobError> {
@@ -86,6 +91,10 @@ fn job(row: &Row) -> Result<Job, JobError> {
         exit_code: row.opt_int(7)?,
         error: row.opt_string(8)?,
         log_digest: row.opt_string(9)?,
+        lease: match (row.opt_string(10)?, row.opt_int(11)?) {
+            (Some(owner), Some(until)) => Some(Lease { owner, until: Timestamp::from_millis(until) }),
+            _ => None,
+        },
         id,
     })
 }

@@ -242,7 +242,7 @@ pub struct Rollout {
     pub alpha: f64,
     /// The candidate is no worse when its error is surely below the champion's by this share more.
     pub margin: f64,
-    /// A rollout without a verdict after this long is rolled back.
+    /// A step without a verdict after this long is rolled back.
     pub deadline: Span,
 }
 
@@ -254,7 +254,7 @@ impl Default for Rollout {
             step_rows: 100,
             alpha: 0.05,
             margin: 0.02,
-            deadline: Span::days(30),
+            deadline: Span::days(7),
         }
     }
 }
@@ -324,11 +324,11 @@ impl Default for Rebuild {
         Self {
             error_ratio: 1.25,
             alpha: 0.01,
-            window: Span::days(60),
+            window: Span::days(30),
             holdout: 0.2,
             min_rows: 2000,
             cool_down: Span::days(7),
-            settle: Span::days(14),
+            settle: Span::days(30),
             follow_up_factor: 4.0,
             budget: Budget::default(),
         }

@@ -3,8 +3,11 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use platform_primitives::{ErrorKind, Fault};
+use platform_primitives::{ErrorKind, Failure, Fault};
 use serde_json::json;
+
+/// More than any extractor says of a request.
+const REFUSAL_BYTES: usize = 64 * 1024;
 
 /// The form errors take on a surface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +50,31 @@ impl<const D: u8> IntoResponse for Refusal<D> {
 }
 
 impl Dialect {
+    /// What a client at `path` speaks, where no route says it.
+    pub(crate) fn of_path(path: &str) -> Self {
+        if ["/api/2.0/mlflow", "/api/3.0/mlflow", "/ajax-api/"].iter().any(|mlflow| path.starts_with(mlflow))
+        {
+            return Self::Mlflow;
+        }
+        match path == "/v2" || path.starts_with("/v2/") {
+            true => Self::OpenInference,
+            false => Self::Problem,
+        }
+    }
+
     pub fn render(self, fault: &dyn Fault) -> Response {
+        self.render_with(fault, self.status(fault.kind()))
+    }
+
+    fn status(self, kind: ErrorKind) -> StatusCode {
+        match self {
+            Self::Mlflow => mlflow_code(kind).0,
+            Self::Problem | Self::OpenInference | Self::Page => http_status(kind),
+        }
+    }
+
+    /// For what HTTP tells apart and [`ErrorKind`] does not, for example 405.
+    pub(crate) fn render_with(self, fault: &dyn Fault, status: StatusCode) -> Response {
         if fault.kind() == ErrorKind::Internal {
             let mut causes = Vec::new();
             let mut source = fault.source();
@@ -59,16 +86,13 @@ impl Dialect {
         }
         let message = fault.public_message();
         let mut response = match self {
-            Self::Problem => problem(fault, &message),
+            Self::Problem => problem(fault, status, &message),
             Self::Mlflow => {
-                let (status, error_code) = mlflow_code(fault.kind());
+                let (_, error_code) = mlflow_code(fault.kind());
                 (status, Json(json!({"error_code": error_code, "message": message}))).into_response()
             }
-            Self::OpenInference => {
-                (http_status(fault.kind()), Json(json!({"error": message}))).into_response()
-            }
+            Self::OpenInference => (status, Json(json!({"error": message}))).into_response(),
             Self::Page => {
-                let status = http_status(fault.kind());
                 (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], message).into_response()
             }
         };
@@ -80,6 +104,29 @@ impl Dialect {
             response.headers_mut().insert(header::RETRY_AFTER, http::HeaderValue::from_static("1"));
         }
         response
+    }
+
+    /// Says in this dialect what an extractor of axum's refused in plain text. A page is read by a person
+    /// and stays as it is.
+    pub(crate) async fn translate(self, response: Response) -> Response {
+        let kind = match response.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
+            StatusCode::BAD_REQUEST
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::UNPROCESSABLE_ENTITY => ErrorKind::Invalid,
+            _ => return response,
+        };
+        let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if self == Self::Page || !content_type.is_some_and(|text| text.starts_with("text/plain")) {
+            return response;
+        }
+        let status = response.status();
+        let text = axum::body::to_bytes(response.into_body(), REFUSAL_BYTES).await.unwrap_or_default();
+        let message = match String::from_utf8_lossy(&text).trim() {
+            "" => "the request cannot be read".to_owned(),
+            text => text.to_owned(),
+        };
+        self.render_with(&Failure::new(kind, "web/request", message), status)
     }
 }
 
@@ -99,8 +146,7 @@ pub fn http_status(kind: ErrorKind) -> StatusCode {
     }
 }
 
-fn problem(fault: &dyn Fault, message: &str) -> Response {
-    let status = http_status(fault.kind());
+fn problem(fault: &dyn Fault, status: StatusCode, message: &str) -> Response {
     let mut body = json!({
         "type": format!("urn:loopwright:error:{}", fault.code()),
         "title": fault.code(),

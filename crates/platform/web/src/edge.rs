@@ -7,8 +7,8 @@ use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, Method, header};
-use platform_auth::{Authenticator, Principal};
+use http::{Extensions, HeaderMap, Method, header};
+use platform_auth::{AuthError, Authenticator, Principal};
 use platform_primitives::{ErrorKind, Failure};
 
 use crate::dialect::Dialect;
@@ -32,15 +32,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        let dialect = route_dialect(&parts.extensions);
         match parts.extensions.get::<Identity>() {
             Some(Identity(Ok(principal))) => Ok(Self(Arc::clone(principal))),
-            Some(Identity(Err(failure))) => Err(Dialect::Problem.render(failure)),
+            Some(Identity(Err(failure))) => Err(dialect.render(failure)),
             None => {
                 let failure = Failure::new(ErrorKind::Internal, "web/no-identity", "the edge did not run");
-                Err(Dialect::Problem.render(&failure))
+                Err(dialect.render(&failure))
             }
         }
     }
+}
+
+/// The dialect of the route that was found; its guard has put it there.
+pub(crate) fn route_dialect(extensions: &Extensions) -> Dialect {
+    extensions.get::<Dialect>().copied().unwrap_or(Dialect::Problem)
 }
 
 pub(crate) async fn check(
@@ -49,22 +55,30 @@ pub(crate) async fn check(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if let Err(failure) = check_origin(&config, request.method(), request.headers()) {
-        return Dialect::Problem.render(&failure);
-    }
-    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let identity = config
-        .authenticator
-        .authenticate(authorization, peer.ip().is_loopback())
-        .await
-        .map_err(|error| Failure::of(&error));
-    request.extensions_mut().insert(Identity(identity));
-    let mut response = next.run(request).await;
+    let mut response = match check_origin(&config, request.method(), request.headers()) {
+        Err(failure) => Dialect::of_path(request.uri().path()).render(&failure),
+        Ok(()) => {
+            let identity = identify(&config, peer, request.headers()).await;
+            request.extensions_mut().insert(Identity(identity.map_err(|error| Failure::of(&error))));
+            next.run(request).await
+        }
+    };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, http::HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, http::HeaderValue::from_static("same-origin"));
     response
+}
+
+async fn identify(
+    config: &EdgeConfig,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+) -> Result<Arc<Principal>, AuthError> {
+    // A header that is no text is a credential all the same, and a wrong one.
+    let header = headers.get(header::AUTHORIZATION);
+    let authorization = header.map(|value| value.to_str()).transpose().map_err(|_| AuthError::Malformed)?;
+    config.authenticator.authenticate(authorization, peer.ip().is_loopback()).await
 }
 
 /// A foreign Host is a rebound name; a foreign Origin on a change is another site's form.

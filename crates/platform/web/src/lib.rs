@@ -1,12 +1,14 @@
 //! The one port: routes that cannot exist without naming their permission, the mapping from error kinds to
 //! each protocol's errors, and the limits at the edge.
 
+mod body;
 pub mod dialect;
 mod edge;
 pub mod mlflow;
 mod routes;
 mod server;
 
+pub use body::ApiJson;
 pub use edge::{Caller, EdgeConfig};
 pub use routes::{Access, RouteRow, Routes, Surface};
 pub use server::{ServeError, bind, serve};

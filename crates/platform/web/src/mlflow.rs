@@ -6,8 +6,8 @@ use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use http::header;
 use platform_primitives::{ErrorKind, Failure};
-use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde_json::Value;
 
 use crate::dialect::Dialect;
@@ -22,7 +22,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MlflowJson<T> {
         let invalid = |message: String| {
             Dialect::Mlflow.render(&Failure::new(ErrorKind::Invalid, "mlflow/body", message))
         };
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let kind =
+            request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
         if let Some(kind) = kind.filter(|kind| !kind.starts_with("application/json")) {
             return Err(invalid(format!("Bad Request. Content-Type is {kind:?}, expected application/json")));
         }
@@ -82,9 +83,5 @@ pub fn real<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error>
 
 /// The other way: NaN as text, infinities as the largest numbers, as upstream answers.
 pub fn real_to_json(value: f64) -> Value {
-    if value.is_nan() {
-        Value::from("NaN")
-    } else {
-        Value::from(value.clamp(f64::MIN, f64::MAX))
-    }
+    if value.is_nan() { Value::from("NaN") } else { Value::from(value.clamp(f64::MIN, f64::MAX)) }
 }

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::handler::Handler;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
-use axum::Router;
 use http::Method;
 use platform_auth::Permission;
 use platform_primitives::{ErrorKind, Failure, Fault};
@@ -94,7 +94,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     {
         let dialect = self.dialect;
         let filter = MethodFilter::try_from(method.clone()).expect("a standard HTTP method");
-        let guard = middleware::from_fn(move |request: Request, next: Next| guard(access, dialect, request, next));
+        let guard =
+            middleware::from_fn(move |request: Request, next: Next| guard(access, dialect, request, next));
         self.router = self.router.route(path, on(filter, handler).route_layer(guard));
         self.table.push(RouteRow { method, path: path.to_owned(), access });
         self
@@ -106,7 +107,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             Some(bytes) => DefaultBodyLimit::max(bytes),
             None => DefaultBodyLimit::disable(),
         };
-        let mut router = self.router.layer(limit);
+        let mut router =
+            self.router.layer(limit).layer(middleware::from_fn(
+                move |request: Request, next: Next| async move {
+                    dialect.translate(next.run(request).await).await
+                },
+            ));
         if let Some(deadline) = self.deadline {
             router = router.layer(middleware::from_fn(move |request: Request, next: Next| {
                 within(deadline, dialect, request, next)
@@ -116,7 +122,9 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 }
 
-async fn guard(access: Access, dialect: Dialect, request: Request, next: Next) -> Response {
+async fn guard(access: Access, dialect: Dialect, mut request: Request, next: Next) -> Response {
+    // For extractors that refuse by themselves.
+    request.extensions_mut().insert(dialect);
     let Access::Needs(permission) = access else { return next.run(request).await };
     let refusal = match request.extensions().get::<Identity>() {
         Some(Identity(Ok(principal))) if principal.may(permission) => None,

@@ -38,10 +38,12 @@ impl Fault for ServeError {
     }
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Listen { source, address } if source.kind() == std::io::ErrorKind::AddrInUse => Some(format!(
-                "another program listens on port {}; choose one with --listen HOST:PORT",
-                address.port()
-            )),
+            Self::Listen { source, address } if source.kind() == std::io::ErrorKind::AddrInUse => {
+                Some(format!(
+                    "another program listens on port {}; choose one with --listen HOST:PORT",
+                    address.port()
+                ))
+            }
             _ => None,
         }
     }
@@ -72,7 +74,7 @@ pub async fn serve(
             async move {
                 match permits.try_acquire_owned() {
                     Ok(_permit) => next.run(request).await,
-                    Err(_) => Dialect::Problem.render(&Failure::new(
+                    Err(_) => Dialect::of_path(request.uri().path()).render(&Failure::new(
                         ErrorKind::Unavailable,
                         "web/overloaded",
                         format!("more than {IN_FLIGHT} requests are in flight"),
@@ -94,12 +96,12 @@ pub async fn serve(
 
 async fn not_found(request: Request) -> axum::response::Response {
     let message = format!("no route {} {}", request.method(), request.uri().path());
-    Dialect::Problem.render(&Failure::new(ErrorKind::NotFound, "web/no-route", message))
+    let failure = Failure::new(ErrorKind::NotFound, "web/no-route", message);
+    Dialect::of_path(request.uri().path()).render(&failure)
 }
 
 async fn wrong_method(request: Request) -> axum::response::Response {
     let message = format!("{} is not answered at {}", request.method(), request.uri().path());
-    let mut response = Dialect::Problem.render(&Failure::new(ErrorKind::Invalid, "web/method", message));
-    *response.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
-    response
+    let failure = Failure::new(ErrorKind::Invalid, "web/method", message);
+    Dialect::of_path(request.uri().path()).render_with(&failure, http::StatusCode::METHOD_NOT_ALLOWED)
 }

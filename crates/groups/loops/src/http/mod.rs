@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 
 use crate::Loops;
 use crate::model::ClockMode;
-use crate::report::Report;
+use crate::report::{Report, TimelineEntry};
 
 pub(crate) fn surface(service: &Loops) -> Surface {
     Routes::new(Dialect::Problem)
         .post("/api/v1/projects/{project}/build", Access::Needs(Build), build)
         .get("/api/v1/projects/{project}/loop", Access::Needs(Read), status)
         .post("/api/v1/projects/{project}/loop/clock", Access::Needs(Build), move_clock)
+        .get("/api/v1/projects/{project}/loop/timeline", Access::Needs(Read), timeline)
         .get("/api/v1/projects/{project}/report", Access::Needs(Read), report)
         .with_state(service.clone())
 }
@@ -70,4 +71,11 @@ async fn move_clock(
 
 async fn report(State(service): State<Loops>, Path(project): Path<String>) -> ProblemResult<Json<Report>> {
     Ok(Json(service.report(&project).await?))
+}
+
+async fn timeline(
+    State(service): State<Loops>,
+    Path(project): Path<String>,
+) -> ProblemResult<Json<Vec<TimelineEntry>>> {
+    Ok(Json(service.timeline(&project).await?))
 }

@@ -1,0 +1,75 @@
+use async_trait::async_trait;
+use bytes::Bytes;
+use group_experiments::Experiments;
+use group_loops::{PortResult, ProjectFile, ProjectFiles};
+use group_projects::Projects;
+use group_registry::{Registry, VersionState};
+use group_serving::ModelSource;
+use platform_primitives::{ErrorKind, Failure};
+
+use super::failure;
+
+pub(super) struct ProjectDirectory(pub Projects);
+
+#[async_trait]
+impl ProjectFiles for ProjectDirectory {
+    async fn get(&self, project: &str) -> PortResult<ProjectFile> {
+        let project = self.0.get(project).await.map_err(failure)?;
+        Ok(ProjectFile { directory: project.directory, file: project.file })
+    }
+
+    async fn names(&self) -> PortResult<Vec<String>> {
+        Ok(self.0.list().await.map_err(failure)?.into_iter().map(|project| project.name).collect())
+    }
+}
+
+/// A registered version's files are the artifacts of the logged model, or of the run, it was made from.
+pub struct RegisteredFiles {
+    pub registry: Registry,
+    pub experiments: Experiments,
+}
+
+impl RegisteredFiles {
+    async fn folder(&self, model: &str, version: i64) -> PortResult<String> {
+        let version = self.registry.get_version(model, version).await.map_err(failure)?;
+        if !version.logged_model_id.is_empty() {
+            let logged = self.experiments.get_logged_model(&version.logged_model_id).await.map_err(failure)?;
+            return Ok(logged.artifact_folder());
+        }
+        if let Some(rest) = version.source.strip_prefix("runs:/")
+            && let Some((run, path)) = rest.split_once('/')
+        {
+            let run = self.experiments.get_run(run).await.map_err(failure)?;
+            return Ok(format!("{}/{path}", run.artifact_folder()));
+        }
+        if let Some(path) = version.source.strip_prefix("mlflow-artifacts:/") {
+            return Ok(path.trim_start_matches('/').to_owned());
+        }
+        let message = format!("the files of {model}/{} are at {:?}, which is not on this server", version.version, version.source);
+        Err(Failure::new(ErrorKind::Invalid, "registry/source", message))
+    }
+}
+
+#[async_trait]
+impl ModelSource for RegisteredFiles {
+    async fn read_file(&self, model: &str, version: i64, path: &str) -> PortResult<(String, Bytes)> {
+        let folder = self.folder(model, version).await?;
+        let (digest, bytes) =
+            self.experiments.read_artifact(&format!("{folder}/{path}")).await.map_err(failure)?;
+        Ok((digest.to_string(), bytes))
+    }
+
+    async fn check_deployable(&self, model: &str, version: i64) -> PortResult<()> {
+        let owner = self.registry.get_model(model).await.map_err(failure)?.project;
+        let row = self.registry.get_version(model, version).await.map_err(failure)?;
+        let free = owner.is_empty() || matches!(row.state, VersionState::Approved | VersionState::Serving);
+        if free {
+            return Ok(());
+        }
+        let message = format!(
+            "{model}/{version} is {}; the loop of {owner} deploys only what was approved",
+            row.state.name()
+        );
+        Err(Failure::new(ErrorKind::Forbidden, "registry/not-approved", message))
+    }
+}
