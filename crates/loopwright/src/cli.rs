@@ -16,7 +16,11 @@ use crate::{demo, server};
 pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Parser)]
-#[command(name = "loopwright", version, about = "The MLOps loop in one binary: develop, deploy, monitor, retrain")]
+#[command(
+    name = "loopwright",
+    version,
+    about = "The MLOps loop in one binary: develop, deploy, monitor, retrain"
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

@@ -312,5 +312,7 @@ async fn control(services: Arc<Services>) {
 
 /// Events after which a controller may be able to go on.
 fn concerns(kind: &str) -> bool {
-    ["jobs.", "environments.", "pipelines.", "registry.", "loops."].iter().any(|prefix| kind.starts_with(prefix))
+    ["jobs.", "environments.", "pipelines.", "registry.", "loops."]
+        .iter()
+        .any(|prefix| kind.starts_with(prefix))
 }

@@ -40,7 +40,8 @@ impl Environments {
             return Err(EnvironmentError::UvMissing);
         }
         let read = |path: &Path| {
-            fs::read(path).map_err(|source| EnvironmentError::File { path: path.display().to_string(), source })
+            fs::read(path)
+                .map_err(|source| EnvironmentError::File { path: path.display().to_string(), source })
         };
         let lock_bytes = read(lock)?;
         let project_file = lock.with_file_name("pyproject.toml");

@@ -15,9 +15,15 @@ impl ArtifactPath {
             || text.contains(['\\', '\0', '\n', '\r'])
             || text.contains("://")
             || text.split('/').any(bad_part)
-            || text.split('/').any(|part| part.contains("%2e") || part.contains("%2f") || part.contains("%5c"));
+            || text
+                .split('/')
+                .any(|part| part.contains("%2e") || part.contains("%2f") || part.contains("%5c"));
         if hostile {
-            return Err(ExperimentError::invalid("path", text, "Invalid path: expected a relative path inside the run"));
+            return Err(ExperimentError::invalid(
+                "path",
+                text,
+                "Invalid path: expected a relative path inside the run",
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -50,7 +56,18 @@ mod tests {
 
     #[test]
     fn hostile_paths_are_refused() {
-        for path in ["../x", "a/../b", "/etc/passwd", "a//b", "a\\b", "", ".", "a/%2e%2e/b", "file:///etc/passwd", "a\0b"] {
+        for path in [
+            "../x",
+            "a/../b",
+            "/etc/passwd",
+            "a//b",
+            "a\\b",
+            "",
+            ".",
+            "a/%2e%2e/b",
+            "file:///etc/passwd",
+            "a\0b",
+        ] {
             assert!(ArtifactPath::parse(path).is_err(), "{path:?}");
         }
         let path = ArtifactPath::parse("1/run/artifacts/model/MLmodel").unwrap();

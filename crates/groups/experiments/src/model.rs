@@ -156,11 +156,7 @@ pub(crate) fn check_key(field: &'static str, key: &str) -> Result<(), Experiment
 }
 
 /// Values are refused when they are too long, never cut.
-pub(crate) fn check_length(
-    field: &'static str,
-    value: &str,
-    most: usize,
-) -> Result<(), ExperimentError> {
+pub(crate) fn check_length(field: &'static str, value: &str, most: usize) -> Result<(), ExperimentError> {
     let length = value.chars().count();
     if length > most {
         let shown: String = value.chars().take(32).collect();

@@ -64,7 +64,9 @@ fn tokens(filter: &str) -> Result<Vec<Token>, ExperimentError> {
             }
             '0'..='9' | '-' | '+' | '.' => {
                 let end = rest.find(|c: char| c.is_whitespace() || ",)".contains(c)).unwrap_or(rest.len());
-                let number = rest[..end].parse().map_err(|_| invalid(filter, format!("{:?} is not a number", &rest[..end])))?;
+                let number = rest[..end]
+                    .parse()
+                    .map_err(|_| invalid(filter, format!("{:?} is not a number", &rest[..end])))?;
                 tokens.push(Token::Number(number));
                 end
             }
@@ -127,7 +129,9 @@ pub(crate) fn conditions(
         match tokens.get(at) {
             None => break,
             Some(Token::Operator(word)) if word == "AND" => at += 1,
-            Some(other) => return Err(invalid(filter, format!("Invalid clause(s) in filter string: {other:?}"))),
+            Some(other) => {
+                return Err(invalid(filter, format!("Invalid clause(s) in filter string: {other:?}")));
+            }
         }
     }
     Ok(sql)
@@ -137,7 +141,10 @@ fn values(filter: &str, operator: &str, tokens: &[Token]) -> Result<(Vec<Value>,
     let value = |token: Option<&Token>| match token {
         Some(Token::Text(text)) => Ok(Value::Text(text.clone())),
         Some(Token::Number(number)) => Ok(Value::Real(*number)),
-        other => Err(invalid(filter, format!("expected a quoted text or a number after {operator}, found {other:?}"))),
+        other => Err(invalid(
+            filter,
+            format!("expected a quoted text or a number after {operator}, found {other:?}"),
+        )),
     };
     if operator != "IN" {
         return Ok((vec![value(tokens.first())?], 1));
@@ -255,13 +262,19 @@ mod tests {
 
     const DOMAIN: Domain = Domain {
         attributes: &[("status", "r.status", false), ("start_time", "r.start_ms", true)],
-        sides: &[Side { names: &["metrics", "metric"], table: "metric_latest", join: "s.run_id = r.id", numeric: true }],
+        sides: &[Side {
+            names: &["metrics", "metric"],
+            table: "metric_latest",
+            join: "s.run_id = r.id",
+            numeric: true,
+        }],
     };
 
     #[test]
     fn filters_become_conditions() {
         let mut arguments = Vec::new();
-        let sql = conditions(&DOMAIN, "metrics.`my mae` <= 1.5e0 AND status = 'FINISHED'", &mut arguments).unwrap();
+        let sql =
+            conditions(&DOMAIN, "metrics.`my mae` <= 1.5e0 AND status = 'FINISHED'", &mut arguments).unwrap();
         assert_eq!(
             sql,
             " AND EXISTS (SELECT 1 FROM metric_latest s WHERE s.run_id = r.id AND s.key = $1 AND s.value <= $2) \

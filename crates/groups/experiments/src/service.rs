@@ -179,7 +179,8 @@ impl Experiments {
                 for (key, value) in &tags {
                     store::put_run_tag(tx, &run.id, key, value)?;
                 }
-                let event = NewEvent::new(kinds::RUN_CREATED, actor, format!("run:{}", run.id)).project(project);
+                let event =
+                    NewEvent::new(kinds::RUN_CREATED, actor, format!("run:{}", run.id)).project(project);
                 let payload = json!({"name": run.name, "experiment": run.experiment_id});
                 events.append(tx, event.payload(payload))?;
                 Ok::<_, ExperimentError>(())
@@ -284,7 +285,8 @@ impl Experiments {
             ("metrics, params and tags", batch.metrics.len() + batch.params.len() + batch.tags.len(), 1_000),
         ] {
             if found > most {
-                let rule = format!("A batch logging request can contain at most {most} {what}. Got {found} {what}");
+                let rule =
+                    format!("A batch logging request can contain at most {most} {what}. Got {found} {what}");
                 return Err(ExperimentError::invalid("metrics", found.to_string(), rule));
             }
         }
@@ -339,8 +341,7 @@ impl Experiments {
                 active_run(tx, &id, false)?;
                 for input in &inputs {
                     store::put_input(tx, &id, input)?;
-                    let event =
-                        NewEvent::new(kinds::INPUT_LOGGED, actor.clone(), format!("run:{id}"));
+                    let event = NewEvent::new(kinds::INPUT_LOGGED, actor.clone(), format!("run:{id}"));
                     let payload =
                         json!({"dataset": input.name, "digest": input.digest, "source": input.source});
                     events.append(tx, event.payload(payload))?;
@@ -351,7 +352,13 @@ impl Experiments {
     }
 
     /// Points of one metric, ascending by step.
-    pub async fn history(&self, id: &str, key: &str, offset: usize, limit: usize) -> Result<Vec<MetricPoint>> {
+    pub async fn history(
+        &self,
+        id: &str,
+        key: &str,
+        offset: usize,
+        limit: usize,
+    ) -> Result<Vec<MetricPoint>> {
         self.get_run(id).await?;
         store::history(&self.db, id, key, offset, limit).await
     }
@@ -380,7 +387,11 @@ impl Experiments {
     pub(crate) async fn set_logged_model_status(&self, id: &str, status: &str) -> Result<LoggedModel> {
         let known = ["LOGGED_MODEL_PENDING", "LOGGED_MODEL_READY", "LOGGED_MODEL_UPLOAD_FAILED"];
         if !known.contains(&status) {
-            return Err(ExperimentError::invalid("status", status, format!("expected one of {}", known.join(", "))));
+            return Err(ExperimentError::invalid(
+                "status",
+                status,
+                format!("expected one of {}", known.join(", ")),
+            ));
         }
         let (owned, status, now) = (id.to_owned(), status.to_owned(), self.now());
         let found = self.db.write(move |tx| store::set_model_status(tx, &owned, &status, now)).await?;
@@ -400,13 +411,19 @@ impl Experiments {
         let owned = id.to_owned();
         self.db
             .write(move |tx| {
-                fields.iter().try_for_each(|(key, value)| store::put_model_field(tx, &owned, kind, key, value))
+                fields
+                    .iter()
+                    .try_for_each(|(key, value)| store::put_model_field(tx, &owned, kind, key, value))
             })
             .await?;
         self.get_logged_model(id).await
     }
 
-    pub(crate) async fn search_logged_models(&self, experiments: &[i64], query: &Query) -> Result<Vec<LoggedModel>> {
+    pub(crate) async fn search_logged_models(
+        &self,
+        experiments: &[i64],
+        query: &Query,
+    ) -> Result<Vec<LoggedModel>> {
         if experiments.is_empty() {
             return Ok(Vec::new());
         }

@@ -24,7 +24,12 @@ pub(crate) const RUNS: Domain = Domain {
         ("end_time", "r.end_ms", true),
     ],
     sides: &[
-        Side { names: &["metrics", "metric"], table: "metric_latest", join: "s.run_id = r.id", numeric: true },
+        Side {
+            names: &["metrics", "metric"],
+            table: "metric_latest",
+            join: "s.run_id = r.id",
+            numeric: true,
+        },
         Side {
             names: &["params", "param", "parameters", "parameter"],
             table: "run_params",
@@ -41,7 +46,12 @@ pub(crate) const EXPERIMENTS: Domain = Domain {
         ("creation_time", "e.created_ms", true),
         ("last_update_time", "e.updated_ms", true),
     ],
-    sides: &[Side { names: &["tags", "tag"], table: "experiment_tags", join: "s.experiment_id = e.id", numeric: false }],
+    sides: &[Side {
+        names: &["tags", "tag"],
+        table: "experiment_tags",
+        join: "s.experiment_id = e.id",
+        numeric: false,
+    }],
 };
 
 pub(crate) const LOGGED_MODELS: Domain = Domain {
@@ -257,10 +267,8 @@ pub(crate) fn put_param(tx: &mut Tx<'_>, run: &str, key: &str, value: &str) -> R
 
 /// Appends the points and moves the newest one per metric: the largest (step, time, value).
 pub(crate) fn append_points(tx: &mut Tx<'_>, run: &str, points: &[MetricPoint]) -> Result<()> {
-    let rows = points
-        .iter()
-        .map(|p| args![run, &p.key, p.step, p.at.as_millis(), nan_as_null(p.value)])
-        .collect();
+    let rows =
+        points.iter().map(|p| args![run, &p.key, p.step, p.at.as_millis(), nan_as_null(p.value)]).collect();
     let columns = [
         ("run_id", ColumnKind::Text),
         ("key", ColumnKind::Text),
@@ -300,7 +308,13 @@ pub(crate) async fn latest_metrics(db: &Db, run: &str) -> Result<Vec<MetricPoint
 }
 
 /// Ascending by step and time; index `metric_points_by_series`.
-pub(crate) async fn history(db: &Db, run: &str, key: &str, offset: usize, limit: usize) -> Result<Vec<MetricPoint>> {
+pub(crate) async fn history(
+    db: &Db,
+    run: &str,
+    key: &str,
+    offset: usize,
+    limit: usize,
+) -> Result<Vec<MetricPoint>> {
     let sql = "SELECT key, step, at_ms, value FROM metric_points WHERE run_id = $1 AND key = $2 \
                ORDER BY step, at_ms, value LIMIT $3 OFFSET $4";
     db.read(sql, args![run, key, limit as i64, offset as i64]).await?.iter().map(point).collect()
@@ -319,7 +333,12 @@ pub(crate) async fn run_pairs(db: &Db, table: &'static str, run: &str) -> Result
     pairs(db, table, "run_id", run.into()).await
 }
 
-async fn pairs(db: &Db, table: &'static str, owner: &'static str, id: Value) -> Result<BTreeMap<String, String>> {
+async fn pairs(
+    db: &Db,
+    table: &'static str,
+    owner: &'static str,
+    id: Value,
+) -> Result<BTreeMap<String, String>> {
     let rows = db.read(format!("SELECT key, value FROM {table} WHERE {owner} = $1"), vec![id]).await?;
     rows.iter().map(|row| Ok((row.string(0)?, row.string(1)?))).collect()
 }
@@ -413,7 +432,11 @@ pub(crate) async fn logged_model(db: &Db, id: &str) -> Result<Option<LoggedModel
     Ok(Some(with_fields(db, model(&row)?).await?))
 }
 
-pub(crate) async fn search_logged_models(db: &Db, experiments: &[i64], query: &Query) -> Result<Vec<LoggedModel>> {
+pub(crate) async fn search_logged_models(
+    db: &Db,
+    experiments: &[i64],
+    query: &Query,
+) -> Result<Vec<LoggedModel>> {
     let mut arguments = args![query.limit as i64, query.offset as i64];
     let ids: Vec<String> = experiments
         .iter()
@@ -437,7 +460,8 @@ pub(crate) async fn search_logged_models(db: &Db, experiments: &[i64], query: &Q
 
 /// Ids of the models a run logged, oldest first.
 pub(crate) async fn models_of_run(db: &Db, run: &str) -> Result<Vec<String>> {
-    let rows = db.read("SELECT id FROM logged_models WHERE run_id = $1 ORDER BY created_ms, id", args![run]).await?;
+    let rows =
+        db.read("SELECT id FROM logged_models WHERE run_id = $1 ORDER BY created_ms, id", args![run]).await?;
     rows.iter().map(|row| Ok(row.string(0)?)).collect()
 }
 
@@ -469,7 +493,12 @@ fn model(row: &Row) -> Result<LoggedModel> {
 
 // Artifacts
 
-pub(crate) fn put_artifact(tx: &mut Tx<'_>, path: &ArtifactPath, digest: &str, size_bytes: i64) -> Result<()> {
+pub(crate) fn put_artifact(
+    tx: &mut Tx<'_>,
+    path: &ArtifactPath,
+    digest: &str,
+    size_bytes: i64,
+) -> Result<()> {
     tx.execute(
         "INSERT INTO artifacts (path, folder, digest, size_bytes) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (path) DO UPDATE SET digest = excluded.digest, size_bytes = excluded.size_bytes",

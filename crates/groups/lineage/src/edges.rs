@@ -43,7 +43,11 @@ pub(crate) fn of(event: &Event) -> Vec<NewEdge> {
             .map(|key| edge(subject(), format!("file:{}", event.text(key)), "logged rows"))
             .collect(),
         "experiments.input_logged" => {
-            vec![edge(format!("dataset:{}@{}", event.text("dataset"), event.text("digest")), subject(), "input of")]
+            vec![edge(
+                format!("dataset:{}@{}", event.text("dataset"), event.text("digest")),
+                subject(),
+                "input of",
+            )]
         }
         "registry.version_registered" if !event.text("run").is_empty() => {
             vec![edge(format!("run:{}", event.text("run")), subject(), "made")]
@@ -59,7 +63,11 @@ pub(crate) fn of(event: &Event) -> Vec<NewEdge> {
 }
 
 fn relation_of(path: &str) -> &'static str {
-    if path.ends_with(".py") || path.ends_with(".yaml") || path.ends_with(".toml") { "code of" } else { "data of" }
+    if path.ends_with(".py") || path.ends_with(".yaml") || path.ends_with(".toml") {
+        "code of"
+    } else {
+        "data of"
+    }
 }
 
 #[cfg(test)]

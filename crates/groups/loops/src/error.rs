@@ -28,7 +28,9 @@ impl Fault for LoopError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::AlreadyBuilding { .. } | Self::Transition { .. } | Self::WallClock { .. } => ErrorKind::Conflict,
+            Self::AlreadyBuilding { .. } | Self::Transition { .. } | Self::WallClock { .. } => {
+                ErrorKind::Conflict
+            }
             Self::ClockBackwards { .. } => ErrorKind::Invalid,
             Self::Corrupt { .. } => ErrorKind::Internal,
             Self::Port(error) => error.kind(),

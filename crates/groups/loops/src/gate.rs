@@ -39,7 +39,12 @@ pub(crate) fn judge(gate: &Gate, business: &Business, scores: &Scores<'_>) -> Ga
     let champion_cost = scores.champion.map(mean_cost);
     let mut checks = vec![
         bound("mean absolute error", candidate_mae, champion_mae, gate.max_mae),
-        bound(&format!("cost per decision, {}", business.currency), candidate_cost, champion_cost, gate.max_cost),
+        bound(
+            &format!("cost per decision, {}", business.currency),
+            candidate_cost,
+            champion_cost,
+            gate.max_cost,
+        ),
     ];
     if let (Some(champion), Some(champion_mae)) = (scores.champion, champion_mae) {
         checks.extend(against_champion(gate, scores, champion, candidate_mae, champion_mae));
@@ -48,7 +53,10 @@ pub(crate) fn judge(gate: &Gate, business: &Business, scores: &Scores<'_>) -> Ga
     let reason = match (broken, champion_mae) {
         (Some(check), _) => format!("{}: {:.3}, {}", check.name, check.candidate, check.rule),
         (None, Some(champion_mae)) => {
-            format!("error {candidate_mae:.2} against the champion's {champion_mae:.2} on the same {} rows", scores.labels.len())
+            format!(
+                "error {candidate_mae:.2} against the champion's {champion_mae:.2} on the same {} rows",
+                scores.labels.len()
+            )
         }
         (None, None) => format!("error {candidate_mae:.2} on {} held-out rows", scores.labels.len()),
     };
@@ -121,7 +129,9 @@ mod tests {
     #[test]
     fn a_candidate_must_be_surely_better() {
         let labels: Vec<f64> = (0..400).map(|n| f64::from(n % 20)).collect();
-        let off = |by: f64| labels.iter().enumerate().map(|(n, y)| y + by * (1.0 + (n % 3) as f64)).collect::<Vec<_>>();
+        let off = |by: f64| {
+            labels.iter().enumerate().map(|(n, y)| y + by * (1.0 + (n % 3) as f64)).collect::<Vec<_>>()
+        };
         let (champion, better, same) = (off(0.5), off(0.3), off(0.4999));
         let gate = Gate { max_mae: Some(2.0), ..Gate::default() };
         let judge = |candidate: &[f64], champion: Option<&[f64]>| {

@@ -174,7 +174,14 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    pub fn new(id: String, project: &str, number: i64, cause: Cause, opened: Timestamp, reason: String) -> Self {
+    pub fn new(
+        id: String,
+        project: &str,
+        number: i64,
+        cause: Cause,
+        opened: Timestamp,
+        reason: String,
+    ) -> Self {
         Self {
             id,
             project: project.to_owned(),

@@ -10,12 +10,21 @@ use crate::ports::Assessment;
 pub(crate) enum Decision {
     Nothing,
     /// The alarm holds, but a limit forbids an attempt.
-    HoldBack { reason: String },
-    Build { cause: Cause, from: Timestamp, onset: Option<Timestamp>, reason: String },
+    HoldBack {
+        reason: String,
+    },
+    Build {
+        cause: Cause,
+        from: Timestamp,
+        onset: Option<Timestamp>,
+        reason: String,
+    },
 }
 
 /// An incident without alarm for this long is over.
 pub(crate) const QUIET_DAYS: i64 = 14;
+
+const MOST_DOUBLINGS: u32 = 3;
 
 /// The error is high enough and it is not chance.
 pub(crate) fn is_alarm(file: &LoopFile, assessment: &Assessment) -> bool {
@@ -66,19 +75,24 @@ fn follow_up(file: &LoopFile, state: &LoopState, attempts: &[Attempt], rows: u64
     if (rows as f64) < due.rows as f64 * factor || limit(file, state, attempts).is_some() {
         return Decision::Nothing;
     }
+    // What is older than the window may be another world again.
+    let from = due.from.max(state.now.plus_millis(-file.rebuild.window.as_millis()));
     let reason = format!(
         "planned after an emergency: {rows} labelled rows since {} are {factor} times the {} it was built on",
         due.from.date(),
         due.rows
     );
-    Decision::Build { cause: Cause::FollowUp, from: due.from, onset: Some(due.from), reason }
+    Decision::Build { cause: Cause::FollowUp, from, onset: Some(due.from), reason }
 }
 
 /// The limit that forbids an attempt now.
 fn limit(file: &LoopFile, state: &LoopState, attempts: &[Attempt]) -> Option<String> {
     let (rebuild, now) = (&file.rebuild, state.now);
     if let Some(last) = state.last_refusal {
-        let free = last.plus_millis(rebuild.cool_down.as_millis());
+        // Every refusal of an incident says that building again does not help: the pause doubles.
+        let tried = state.incident.as_ref().map_or(1, |incident| incident.attempts.max(1));
+        let pause = rebuild.cool_down.as_millis().saturating_mul(1 << (tried - 1).min(MOST_DOUBLINGS));
+        let free = last.plus_millis(pause);
         if now < free {
             return Some(format!("cooling down until {} after the last attempt", free.date()));
         }
@@ -90,7 +104,10 @@ fn limit(file: &LoopFile, state: &LoopState, attempts: &[Attempt]) -> Option<Str
     let since = now.plus_millis(-rebuild.budget.per.as_millis());
     let spent = attempts.iter().filter(|a| a.cause != Cause::First && a.opened > since).count();
     if spent >= rebuild.budget.attempts as usize {
-        return Some(format!("the budget of {} attempts per {} is spent", rebuild.budget.attempts, rebuild.budget.per));
+        return Some(format!(
+            "the budget of {} attempts per {} is spent",
+            rebuild.budget.attempts, rebuild.budget.per
+        ));
     }
     None
 }

@@ -34,7 +34,11 @@ pub enum Progress {
 #[async_trait]
 pub trait Builds: Send + Sync + 'static {
     /// The environment's id, and how far it is.
-    async fn environment(&self, project: &str, lock: PathBuf) -> PortResult<(String, Progress, Option<String>)>;
+    async fn environment(
+        &self,
+        project: &str,
+        lock: PathBuf,
+    ) -> PortResult<(String, Progress, Option<String>)>;
     async fn start(&self, build: NewBuild) -> PortResult<String>;
     async fn find(&self, pipeline_run: &str) -> PortResult<BuildOutcome>;
 }
@@ -64,7 +68,13 @@ pub trait Versions: Send + Sync + 'static {
     /// The version of `model` that a run registered.
     async fn of_run(&self, model: &str, run: &str) -> PortResult<Option<i64>>;
     async fn standing(&self, model: &str, version: i64) -> PortResult<Standing>;
-    async fn record_gate(&self, model: &str, version: i64, verdict: &GateVerdict, digest: &str) -> PortResult<()>;
+    async fn record_gate(
+        &self,
+        model: &str,
+        version: i64,
+        verdict: &GateVerdict,
+        digest: &str,
+    ) -> PortResult<()>;
     async fn promote(&self, model: &str, version: i64, reason: &str) -> PortResult<()>;
     async fn roll_back(&self, model: &str, version: i64, reason: &str) -> PortResult<()>;
     /// Who approved, when and why; for the answer to "why is this serving".
@@ -116,7 +126,8 @@ pub trait Monitoring: Send + Sync + 'static {
     async fn assess(&self, endpoint: &str, champion: i64, now: Timestamp) -> PortResult<Assessment>;
     async fn paired(&self, endpoint: &str, candidate: i64, step_since: Timestamp) -> PortResult<Paired>;
     async fn labelled_rows(&self, endpoint: &str, from: Timestamp) -> PortResult<u64>;
-    async fn training_set(&self, file: &LoopFile, template: &str, from: Timestamp) -> PortResult<TrainingSet>;
+    async fn training_set(&self, file: &LoopFile, template: &str, from: Timestamp)
+    -> PortResult<TrainingSet>;
     async fn months(&self, endpoint: &str, now: Timestamp) -> PortResult<Vec<Month>>;
     /// Columns that drift now, with score and threshold.
     async fn drifting(&self, endpoint: &str) -> PortResult<Vec<String>>;

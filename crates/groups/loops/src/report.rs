@@ -91,7 +91,8 @@ pub(crate) fn build(
             MonthRow { answered, promoted: promoted_in.get(&month.month).cloned().unwrap_or_default(), month }
         })
         .collect();
-    let rebuilds = || attempts.iter().filter(|attempt| attempt.cause != Cause::First && attempt.phase.is_end());
+    let rebuilds =
+        || attempts.iter().filter(|attempt| attempt.cause != Cause::First && attempt.phase.is_end());
     Report {
         project: project.to_owned(),
         model: file.model.name.clone(),
@@ -107,8 +108,14 @@ pub(crate) fn build(
     }
 }
 
-fn why(file: &LoopFile, state: &LoopState, attempts: &[Attempt], approval: Option<Approval>) -> Option<WhyServing> {
-    let attempt = attempts.iter().find(|a| a.version == Some(state.champion) && a.phase == Phase::Promoted)?;
+fn why(
+    file: &LoopFile,
+    state: &LoopState,
+    attempts: &[Attempt],
+    approval: Option<Approval>,
+) -> Option<WhyServing> {
+    let attempt =
+        attempts.iter().find(|a| a.version == Some(state.champion) && a.phase == Phase::Promoted)?;
     let data = match &attempt.window {
         Some(window) => format!(
             "{} labelled rows from the prediction log, {} to {} ({} more kept for the gate, {} left out by quality rules)",
@@ -127,7 +134,11 @@ fn why(file: &LoopFile, state: &LoopState, attempts: &[Attempt], approval: Optio
         cause: attempt.reason.clone(),
         data,
         training_digest: text(&attempt.training_digest),
-        code: format!("pipeline run {}, training run {}", text(&attempt.pipeline_run), text(&attempt.training_run)),
+        code: format!(
+            "pipeline run {}, training run {}",
+            text(&attempt.pipeline_run),
+            text(&attempt.training_run)
+        ),
         environment: text(&attempt.environment),
         gate: attempt.gate.as_ref().map(|gate| gate.reason.clone()).unwrap_or_default(),
         rollout: text(&attempt.verdict),

@@ -9,15 +9,23 @@ use crate::ports::Paired;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Judgement {
-    Wait { verdict: String },
+    Wait {
+        verdict: String,
+    },
     /// On to the canary step with this index, or to all traffic when there is none.
-    Forward { verdict: String, step: Option<usize> },
-    Back { verdict: String },
+    Forward {
+        verdict: String,
+        step: Option<usize>,
+    },
+    Back {
+        verdict: String,
+    },
 }
 
 pub(crate) fn judge(rollout: &Rollout, attempt: &Attempt, now: Timestamp, paired: &Paired) -> Judgement {
     let pairs = paired.difference.count();
-    let interval = ConfidenceSequence::new(rollout.alpha, rollout.shadow_rows.max(2)).mean(&paired.difference);
+    let interval =
+        ConfidenceSequence::new(rollout.alpha, rollout.shadow_rows.max(2)).mean(&paired.difference);
     let mean = paired.difference.mean();
     let verdict = if pairs < 2 {
         format!("{pairs} labelled pairs so far")
@@ -34,10 +42,11 @@ pub(crate) fn judge(rollout: &Rollout, attempt: &Attempt, now: Timestamp, paired
     if pairs >= 2 && interval.lower > 0.0 {
         return Judgement::Back { verdict: format!("the candidate is worse: {verdict}") };
     }
-    let no_worse = interval.upper < rollout.margin * paired.champion_mae;
-    if enough && no_worse {
-        let next = if attempt.phase == Phase::Shadow { 0 } else { attempt.step + 1 };
-        let step = (next < rollout.canary_steps.len()).then_some(next);
+    let next = if attempt.phase == Phase::Shadow { 0 } else { attempt.step + 1 };
+    let step = (next < rollout.canary_steps.len()).then_some(next);
+    // No worse is enough for the next step; all traffic takes a candidate that is surely better.
+    let most = if step.is_some() { rollout.margin * paired.champion_mae } else { 0.0 };
+    if enough && interval.upper < most {
         return Judgement::Forward { verdict, step };
     }
     if now.since(attempt.step_since) >= rollout.deadline.as_millis() {
@@ -71,7 +80,10 @@ mod tests {
         assert!(matches!(judge(&attempt, 1, paired(-0.4, 200, 0)), Judgement::Wait { .. }), "too few pairs");
         assert!(matches!(judge(&attempt, 1, paired(0.4, 400, 0)), Judgement::Back { .. }), "worse");
         assert!(matches!(judge(&attempt, 1, paired(0.01, 400, 0)), Judgement::Wait { .. }), "undecided");
-        assert!(matches!(judge(&attempt, 60, paired(0.01, 400, 0)), Judgement::Back { .. }), "undecided for too long");
+        assert!(
+            matches!(judge(&attempt, 60, paired(0.01, 400, 0)), Judgement::Back { .. }),
+            "undecided for too long"
+        );
         attempt.phase = Phase::Canary;
         attempt.step = 1;
         assert!(matches!(judge(&attempt, 1, paired(-0.4, 900, 99)), Judgement::Wait { .. }));

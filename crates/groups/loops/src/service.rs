@@ -211,7 +211,8 @@ impl Loops {
         let training_run = build.training_run.clone().unwrap_or_default();
         let version = self.ports.versions.of_run(turn.model(), &training_run).await?;
         let Some(version) = version else {
-            let error = format!("the training stage ended well but registered no version of {}", turn.model());
+            let error =
+                format!("the training stage ended well but registered no version of {}", turn.model());
             return Ok(Some(failed(turn, attempt, error)?));
         };
         let pipeline = &turn.source.file.pipeline;
@@ -243,8 +244,7 @@ impl Loops {
             0 => None,
             champion => Some(self.ports.serving.score(turn.model(), champion, &holdout).await?.0),
         };
-        let scores =
-            gate::Scores { labels: &labels, candidate: &candidate, champion: champion.as_deref() };
+        let scores = gate::Scores { labels: &labels, candidate: &candidate, champion: champion.as_deref() };
         let verdict = gate::judge(&file.model.gate, &file.business, &scores);
         if self.ports.versions.standing(turn.model(), version).await? == Standing::Registered {
             self.ports.versions.record_gate(turn.model(), version, &verdict, &digest).await?;
@@ -351,7 +351,12 @@ impl Loops {
     }
 
     /// Lets the loop see everything up to `now`, and act on it. What it waits for, if it waits.
-    pub async fn advance(&self, project: &str, now: Timestamp, mode: ClockMode) -> Result<Option<&'static str>> {
+    pub async fn advance(
+        &self,
+        project: &str,
+        now: Timestamp,
+        mode: ClockMode,
+    ) -> Result<Option<&'static str>> {
         let hands = self.hands(project).await;
         let _hands = hands.lock().await;
         self.settle_one(project).await?;
@@ -403,8 +408,12 @@ impl Loops {
                 None => {
                     let payload = json!({"evidence": assessment});
                     events.push(self.event(turn, kinds::INCIDENT_OPENED, payload));
-                    turn.state.incident =
-                        Some(Incident { opened: now, last_alarm: now, attempts: 0, evidence: assessment.clone() });
+                    turn.state.incident = Some(Incident {
+                        opened: now,
+                        last_alarm: now,
+                        attempts: 0,
+                        evidence: assessment.clone(),
+                    });
                 }
             }
             return;
@@ -458,11 +467,7 @@ impl Loops {
         let file = turn.source.file.clone();
         let rows = self.ports.monitoring.labelled_rows(&turn.endpoint, from).await?;
         if rows < file.rebuild.min_rows {
-            let reason = format!(
-                "{rows} labelled rows since {} are fewer than the {} a rebuild needs",
-                from.date(),
-                file.rebuild.min_rows
-            );
+            let reason = format!("fewer than {} labelled rows since the change", file.rebuild.min_rows);
             self.hold_back(&mut turn, reason, &mut events);
             return self.write_state(&turn, events).await;
         }
@@ -533,14 +538,25 @@ impl Loops {
 
     fn event(&self, turn: &Turn, kind: &'static str, mut payload: Value) -> NewEvent {
         payload["clock"] = json!(turn.state.now);
-        NewEvent::new(kind, "platform:loop", format!("loop:{}", turn.project)).project(&turn.project).payload(payload)
+        NewEvent::new(kind, "platform:loop", format!("loop:{}", turn.project))
+            .project(&turn.project)
+            .payload(payload)
     }
 
     async fn write_outcome(&self, turn: &Turn, outcome: Outcome) -> Result<()> {
         let mut payload = outcome.payload;
         payload["clock"] = json!(outcome.state.as_ref().map_or(turn.state.now, |state| state.now));
         let (project, endpoint) = (turn.project.clone(), turn.endpoint.clone());
-        self.write(&project, &endpoint, outcome.state, outcome.attempt, outcome.kind, payload, "platform:loop").await
+        self.write(
+            &project,
+            &endpoint,
+            outcome.state,
+            outcome.attempt,
+            outcome.kind,
+            payload,
+            "platform:loop",
+        )
+        .await
     }
 
     #[allow(clippy::too_many_arguments)] // one row of each table and its event

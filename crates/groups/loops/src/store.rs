@@ -6,7 +6,13 @@ use crate::model::{Attempt, LoopState};
 
 type Result<T> = std::result::Result<T, LoopError>;
 
-pub(crate) fn put_loop(tx: &mut Tx<'_>, project: &str, endpoint: &str, state: &LoopState, now: Timestamp) -> Result<()> {
+pub(crate) fn put_loop(
+    tx: &mut Tx<'_>,
+    project: &str,
+    endpoint: &str,
+    state: &LoopState,
+    now: Timestamp,
+) -> Result<()> {
     let json = serde_json::to_string(state).expect("a loop's state is plain data");
     tx.execute(
         "INSERT INTO loops (project, endpoint, state, updated_ms) VALUES ($1, $2, $3, $4) \

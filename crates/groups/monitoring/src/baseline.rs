@@ -32,9 +32,14 @@ struct ColumnBaseline {
 }
 
 enum Kind {
-    Number { sorted: Vec<f64>, bins: QuantileBins },
+    Number {
+        sorted: Vec<f64>,
+        bins: QuantileBins,
+    },
     /// Counts by level; the level is the bits of its number.
-    Category { levels: BTreeMap<u64, u64> },
+    Category {
+        levels: BTreeMap<u64, u64>,
+    },
 }
 
 pub(crate) struct Baseline {
@@ -59,7 +64,12 @@ impl Baseline {
     }
 
     /// Scores of every column of the window; `window` has one list per feature and the predictions last.
-    pub(crate) fn scores(&mut self, at: Timestamp, watch: &DriftWatch, window: &[Vec<f64>]) -> Vec<DriftScore> {
+    pub(crate) fn scores(
+        &mut self,
+        at: Timestamp,
+        watch: &DriftWatch,
+        window: &[Vec<f64>],
+    ) -> Vec<DriftScore> {
         self.columns.iter_mut().zip(window).map(|(column, values)| column.score(at, watch, values)).collect()
     }
 }
@@ -143,6 +153,7 @@ fn count_levels(values: &[f64]) -> BTreeMap<u64, u64> {
 /// Both counts over the union of levels.
 fn aligned(reference: &BTreeMap<u64, u64>, current: &BTreeMap<u64, u64>) -> (Vec<u64>, Vec<u64>) {
     let union: std::collections::BTreeSet<u64> = reference.keys().chain(current.keys()).copied().collect();
-    let counts = |side: &BTreeMap<u64, u64>| union.iter().map(|l| side.get(l).copied().unwrap_or(0)).collect();
+    let counts =
+        |side: &BTreeMap<u64, u64>| union.iter().map(|l| side.get(l).copied().unwrap_or(0)).collect();
     (counts(reference), counts(current))
 }

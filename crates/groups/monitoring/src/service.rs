@@ -61,7 +61,13 @@ impl Monitoring {
     }
 
     /// Says what is watched about an endpoint; the stream in memory is built anew from the log.
-    pub async fn configure(&self, actor: &str, project: &str, endpoint: &str, spec: MonitorSpec) -> Result<()> {
+    pub async fn configure(
+        &self,
+        actor: &str,
+        project: &str,
+        endpoint: &str,
+        spec: MonitorSpec,
+    ) -> Result<()> {
         let (owned, owner, actor, events) =
             (endpoint.to_owned(), project.to_owned(), actor.to_owned(), self.events.clone());
         self.db
@@ -87,8 +93,10 @@ impl Monitoring {
         self.db
             .write(move |tx| {
                 store::put_baseline(tx, &owned, new.revision, &row, new.since)?;
-                let payload = json!({"revision": new.revision, "training": row.training_digest, "mae": row.mae});
-                let event = NewEvent::new(kinds::BASELINE_SET, "platform:monitoring", format!("endpoint:{owned}"));
+                let payload =
+                    json!({"revision": new.revision, "training": row.training_digest, "mae": row.mae});
+                let event =
+                    NewEvent::new(kinds::BASELINE_SET, "platform:monitoring", format!("endpoint:{owned}"));
                 events.append(tx, event.project(project).payload(payload))?;
                 Ok(())
             })
@@ -173,8 +181,7 @@ impl Monitoring {
             }
         }
         loop {
-            let labels =
-                store::labels(&self.db, endpoint, watched.outcomes.last_label, LABEL_PAGE).await?;
+            let labels = store::labels(&self.db, endpoint, watched.outcomes.last_label, LABEL_PAGE).await?;
             let last = labels.len() < LABEL_PAGE as usize;
             for (seq, id, value, observed) in labels {
                 watched.outcomes.add_label(id, value, observed);
@@ -215,8 +222,7 @@ impl Monitoring {
         let row = store::baseline(&self.db, endpoint, revision).await?.ok_or_else(missing)?;
         let training = self.table(&row.training_digest).await?;
         let predictions = self.table(&row.predictions_digest).await?;
-        let baseline =
-            Baseline::new(&watched.outcomes.spec().features, &training, &predictions, row.mae)?;
+        let baseline = Baseline::new(&watched.outcomes.spec().features, &training, &predictions, row.mae)?;
         // One champion at a time is watched; an older baseline is read again if it comes back.
         watched.baselines.clear();
         watched.baselines.insert(revision, baseline);
@@ -232,7 +238,9 @@ impl Monitoring {
         let spec = watched.outcomes.spec().clone();
         let from = now.plus_millis(-spec.watch.drift.window.as_millis());
         let mut window: Vec<Vec<f64>> = vec![Vec::new(); spec.features.len() + 1];
-        for outcome in watched.outcomes.labelled.iter().filter(|outcome| outcome.row.at >= from && outcome.sound) {
+        for outcome in
+            watched.outcomes.labelled.iter().filter(|outcome| outcome.row.at >= from && outcome.sound)
+        {
             for (column, value) in window.iter_mut().zip(outcome.row.inputs.iter()) {
                 column.push(*value);
             }
@@ -275,7 +283,8 @@ impl Monitoring {
                 }
                 for (kind, list) in [(kinds::DRIFT_FOUND, found), (kinds::DRIFT_ENDED, ended)] {
                     for score in list {
-                        let event = NewEvent::new(kind, "platform:monitoring", format!("endpoint:{endpoint}"));
+                        let event =
+                            NewEvent::new(kind, "platform:monitoring", format!("endpoint:{endpoint}"));
                         events.append(tx, event.project(project.clone()).payload(json!(score)))?;
                     }
                 }
@@ -285,7 +294,12 @@ impl Monitoring {
     }
 
     /// Paired evidence on a candidate up to the last assessment.
-    pub async fn paired(&self, endpoint: &str, candidate: i64, step_since: Timestamp) -> Result<PairedEvidence> {
+    pub async fn paired(
+        &self,
+        endpoint: &str,
+        candidate: i64,
+        step_since: Timestamp,
+    ) -> Result<PairedEvidence> {
         let watched = self.watched(endpoint).await?;
         let watched = watched.lock().await;
         Ok(watched.outcomes.paired(candidate, step_since))

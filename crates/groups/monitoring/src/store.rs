@@ -33,7 +33,10 @@ pub(crate) async fn monitor(db: &Db, endpoint: &str) -> Result<Option<(String, M
 /// Endpoint watched for a project.
 pub(crate) async fn endpoint_of_project(db: &Db, project: &str) -> Result<Option<String>> {
     let row = db
-        .read_one("SELECT endpoint FROM monitors WHERE project = $1 ORDER BY endpoint LIMIT 1", args![project])
+        .read_one(
+            "SELECT endpoint FROM monitors WHERE project = $1 ORDER BY endpoint LIMIT 1",
+            args![project],
+        )
         .await?;
     Ok(row.map(|row| row.string(0)).transpose()?)
 }
@@ -73,7 +76,8 @@ pub(crate) async fn segments(db: &Db, endpoint: &str, after: i64, limit: i64) ->
 pub(crate) fn append_labels(tx: &mut Tx<'_>, endpoint: &str, labels: &[(String, f64, i64)]) -> Result<u64> {
     let lock = tx.for_update();
     tx.query(&format!("SELECT endpoint FROM monitors WHERE endpoint = $1{lock}"), args![endpoint])?;
-    let row = tx.query_one("SELECT COALESCE(MAX(seq), 0) FROM labels WHERE endpoint = $1", args![endpoint])?;
+    let row =
+        tx.query_one("SELECT COALESCE(MAX(seq), 0) FROM labels WHERE endpoint = $1", args![endpoint])?;
     let last = row.map_or(Ok(0), |row| row.int(0))?;
     let rows = labels
         .iter()

@@ -90,7 +90,8 @@ fn table(
             }
         } else {
             // A column the log does not know cannot be made up.
-            let present = spec.features.iter().map(|feature| feature.name.as_str()).collect::<Vec<_>>().join(", ");
+            let present =
+                spec.features.iter().map(|feature| feature.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(platform_tables::TableError::ColumnMissing { name: name.clone(), present }.into());
         };
         columns.push((name.clone(), column));

@@ -32,7 +32,9 @@ async fn get(
                 "deps": step.deps, "outs": step.outs})
         })
         .collect();
-    Ok(Json(json!({"id": run.id, "label": run.label, "state": run.state, "error": run.error, "steps": steps})))
+    Ok(Json(
+        json!({"id": run.id, "label": run.label, "state": run.state, "error": run.error, "steps": steps}),
+    ))
 }
 
 async fn file(

@@ -73,7 +73,8 @@ impl Plan {
     pub(crate) fn not_needed(&self) -> BTreeSet<String> {
         let mut idle = BTreeSet::new();
         for stage in self.stages.iter().rev() {
-            let handed_in = !stage.outs.is_empty() && stage.outs.iter().any(|out| self.provided.contains_key(out));
+            let handed_in =
+                !stage.outs.is_empty() && stage.outs.iter().any(|out| self.provided.contains_key(out));
             let readers: Vec<&StagePlan> = self
                 .stages
                 .iter()
@@ -149,7 +150,13 @@ mod tests {
 
     #[test]
     fn files_give_the_order_and_handed_in_files_spare_stages() {
-        let stages = || vec![stage("train", &["b", "train.py"], &["m"]), stage("fetch", &[], &["a"]), stage("prepare", &["a"], &["b"])];
+        let stages = || {
+            vec![
+                stage("train", &["b", "train.py"], &["m"]),
+                stage("fetch", &[], &["a"]),
+                stage("prepare", &["a"], &["b"]),
+            ]
+        };
         let names = |plan: &Plan| plan.stages.iter().map(|stage| stage.name.clone()).collect::<Vec<_>>();
         let whole = plan(stages(), &[]).unwrap();
         assert_eq!(names(&whole), ["fetch", "prepare", "train"]);

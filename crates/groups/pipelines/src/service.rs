@@ -71,7 +71,8 @@ impl Pipelines {
         let idle = plan.not_needed();
         let steps = plan.stages.iter().map(|stage| {
             let provided = idle.contains(&stage.name);
-            let outs = stage.outs.iter().filter_map(|out| Some((out.clone(), plan.provided.get(out)?.clone())));
+            let outs =
+                stage.outs.iter().filter_map(|out| Some((out.clone(), plan.provided.get(out)?.clone())));
             Step {
                 stage: stage.name.clone(),
                 state: if provided { StepState::Provided } else { StepState::Pending },
@@ -130,13 +131,16 @@ impl Pipelines {
                 moved |= self.finish_step(&run, step.clone()).await?;
             }
             if !moved {
-                let ready = run.steps.iter().find(|step| step.state == StepState::Pending && is_ready(&run, step));
+                let ready =
+                    run.steps.iter().find(|step| step.state == StepState::Pending && is_ready(&run, step));
                 match ready {
                     Some(step) => {
                         self.start_step(&run, step.clone()).await?;
                         moved = true;
                     }
-                    None if run.steps.iter().all(|step| step.state.is_done()) => return self.end(run, Ok(())).await,
+                    None if run.steps.iter().all(|step| step.state.is_done()) => {
+                        return self.end(run, Ok(())).await;
+                    }
                     None => {}
                 }
             }
@@ -264,7 +268,8 @@ impl Pipelines {
 }
 
 fn failed(stage: &str, job: &Job) -> PipelineError {
-    let message = format!("stage {stage} failed: {}", job.error.as_deref().unwrap_or("no reason was recorded"));
+    let message =
+        format!("stage {stage} failed: {}", job.error.as_deref().unwrap_or("no reason was recorded"));
     platform_primitives::Failure::new(
         platform_primitives::ErrorKind::Invalid,
         "pipelines/stage-failed",
@@ -312,5 +317,7 @@ fn cache_key(run: &PipelineRun, stage: &StagePlan, deps: &BTreeMap<String, Strin
 }
 
 fn event(run: &PipelineRun, kind: &'static str, payload: serde_json::Value) -> NewEvent {
-    NewEvent::new(kind, "platform:pipelines", format!("pipeline_run:{}", run.id)).project(&run.project).payload(payload)
+    NewEvent::new(kind, "platform:pipelines", format!("pipeline_run:{}", run.id))
+        .project(&run.project)
+        .payload(payload)
 }

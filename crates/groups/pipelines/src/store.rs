@@ -59,8 +59,9 @@ pub(crate) async fn find(db: &Db, id: &str) -> Result<Option<PipelineRun>> {
 
 /// Ids of runs in progress, oldest first, at most 1,000.
 pub(crate) async fn running(db: &Db) -> Result<Vec<String>> {
-    let rows =
-        db.read("SELECT id FROM pipeline_runs WHERE state = 'running' ORDER BY id LIMIT 1000", args![]).await?;
+    let rows = db
+        .read("SELECT id FROM pipeline_runs WHERE state = 'running' ORDER BY id LIMIT 1000", args![])
+        .await?;
     rows.iter().map(|row| Ok(row.string(0)?)).collect()
 }
 

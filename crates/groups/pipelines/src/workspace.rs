@@ -8,8 +8,8 @@ use fs_err::tokio as fs;
 use futures_util::StreamExt;
 use platform_blobs::{BlobDigest, Blobs};
 
-use crate::plan::{Plan, StagePlan};
 use crate::PipelineError;
+use crate::plan::{Plan, StagePlan};
 
 fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> PipelineError {
     let path = path.display().to_string();

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Projects;
 
-pub(crate) const TEMPLATES: &[(&str, &str)] = &[("projects/audit.html", include_str!("../templates/audit.html"))];
+pub(crate) const TEMPLATES: &[(&str, &str)] =
+    &[("projects/audit.html", include_str!("../templates/audit.html"))];
 
 const SHOWN: usize = 300;
 
@@ -65,7 +66,8 @@ async fn audit(State(pages): State<Pages>, Query(query): Query<AuditQuery>) -> P
             .collect(),
         kind: query.kind.clone(),
     };
-    let path = if query.kind.is_empty() { "/audit".to_owned() } else { format!("/audit?kind={}", query.kind) };
+    let path =
+        if query.kind.is_empty() { "/audit".to_owned() } else { format!("/audit?kind={}", query.kind) };
     let head = PageHead { section: "audit", path, title: "Audit log".to_owned() };
     Ok(pages.ui.page("projects/audit.html", &head, &view)?)
 }

@@ -145,7 +145,9 @@ pub(crate) fn check_model_name(name: &str) -> Result<(), RegistryError> {
 pub(crate) fn check_alias(alias: &str) -> Result<(), RegistryError> {
     let plain = alias.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
     let reserved = alias == "latest"
-        || alias.strip_prefix(['v', 'V']).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+        || alias
+            .strip_prefix(['v', 'V'])
+            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     if alias.is_empty() || alias.len() > 255 || !plain || reserved {
         let rule = "expected 1 to 255 letters, digits, _ or -, and neither latest nor vNUMBER".to_owned();
         return Err(RegistryError::Invalid { field: "alias", value: alias.to_owned(), rule });

@@ -60,7 +60,8 @@ impl Registry {
         self.db
             .write(move |tx| {
                 store::insert_model(tx, &row)?;
-                events.append(tx, NewEvent::new(kinds::MODEL_CREATED, actor, format!("model:{}", row.name)))?;
+                events
+                    .append(tx, NewEvent::new(kinds::MODEL_CREATED, actor, format!("model:{}", row.name)))?;
                 Ok::<_, RegistryError>(())
             })
             .await?;
@@ -82,7 +83,12 @@ impl Registry {
         store::model(&self.db, name).await?.ok_or_else(missing)
     }
 
-    pub(crate) async fn list_models(&self, pattern: &str, after: &str, limit: usize) -> Result<Vec<RegisteredModel>> {
+    pub(crate) async fn list_models(
+        &self,
+        pattern: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<RegisteredModel>> {
         store::models(&self.db, pattern, after, limit).await
     }
 
@@ -164,9 +170,10 @@ impl Registry {
                 store::insert_version(tx, &mut version)?;
                 let payload =
                     json!({"run": version.run_id, "source": version.source, "state": version.state.name()});
-                let event = NewEvent::new(kinds::VERSION_REGISTERED, version.author.clone(), version.subject())
-                    .project(model.project)
-                    .payload(payload);
+                let event =
+                    NewEvent::new(kinds::VERSION_REGISTERED, version.author.clone(), version.subject())
+                        .project(model.project)
+                        .payload(payload);
                 events.append(tx, event)?;
                 Ok(version)
             })
@@ -174,7 +181,8 @@ impl Registry {
     }
 
     pub async fn get_version(&self, model: &str, version: i64) -> Result<ModelVersion> {
-        let missing = || RegistryError::VersionNotFound { model: model.to_owned(), version: version.to_string() };
+        let missing =
+            || RegistryError::VersionNotFound { model: model.to_owned(), version: version.to_string() };
         store::version_by_number(&self.db, model, version).await?.ok_or_else(missing)
     }
 
@@ -192,7 +200,12 @@ impl Registry {
         store::versions_where(&self.db, "1 = 1", args![], limit).await
     }
 
-    pub(crate) async fn describe_version(&self, model: &str, version: i64, description: String) -> Result<ModelVersion> {
+    pub(crate) async fn describe_version(
+        &self,
+        model: &str,
+        version: i64,
+        description: String,
+    ) -> Result<ModelVersion> {
         self.change_version(model, version, kinds::VERSION_CHANGED, "", None, move |version| {
             version.description = description;
             Ok(())
@@ -316,7 +329,13 @@ impl Registry {
         self.decide(approver, model, version, VersionState::Approved, kinds::APPROVED, digest, reason).await
     }
 
-    pub async fn reject(&self, approver: &Principal, model: &str, version: i64, reason: &str) -> Result<ModelVersion> {
+    pub async fn reject(
+        &self,
+        approver: &Principal,
+        model: &str,
+        version: i64,
+        reason: &str,
+    ) -> Result<ModelVersion> {
         self.decide(approver, model, version, VersionState::Rejected, kinds::REJECTED, None, reason).await
     }
 
@@ -354,7 +373,13 @@ impl Registry {
     }
 
     /// The version took over all traffic: it becomes champion and the one before retires.
-    pub async fn promote(&self, model: &str, version: i64, reason: &str, evidence: Value) -> Result<ModelVersion> {
+    pub async fn promote(
+        &self,
+        model: &str,
+        version: i64,
+        reason: &str,
+        evidence: Value,
+    ) -> Result<ModelVersion> {
         let before = self.get_model(model).await?.aliases.get(CHAMPION).copied();
         let decision = self.decision("rollout", VersionState::Serving, "platform:rollout", reason, evidence);
         let events = self.events.clone();
@@ -381,12 +406,20 @@ impl Registry {
             .await
     }
 
-    pub async fn roll_back(&self, model: &str, version: i64, reason: &str, evidence: Value) -> Result<ModelVersion> {
+    pub async fn roll_back(
+        &self,
+        model: &str,
+        version: i64,
+        reason: &str,
+        evidence: Value,
+    ) -> Result<ModelVersion> {
         let to = VersionState::RolledBack;
         let decision = self.decision("rollout", to, "platform:rollout", reason, evidence);
         let kind = kinds::ROLLED_BACK;
-        self.change_version(model, version, kind, "platform:rollout", Some(decision), move |version| version.advance(to))
-            .await
+        self.change_version(model, version, kind, "platform:rollout", Some(decision), move |version| {
+            version.advance(to)
+        })
+        .await
     }
 
     /// Gate verdicts, approvals and rollouts of a version, oldest first.

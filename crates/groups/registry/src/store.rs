@@ -59,7 +59,8 @@ pub(crate) fn delete_model_tag(tx: &mut Tx<'_>, model: &str, key: &str) -> Resul
 }
 
 pub(crate) async fn model(db: &Db, name: &str) -> Result<Option<RegisteredModel>> {
-    let row = db.read_one(format!("SELECT {MODEL} FROM registered_models WHERE name = $1"), args![name]).await?;
+    let row =
+        db.read_one(format!("SELECT {MODEL} FROM registered_models WHERE name = $1"), args![name]).await?;
     match row {
         Some(row) => Ok(Some(full_model(db, &row).await?)),
         None => Ok(None),
@@ -67,9 +68,15 @@ pub(crate) async fn model(db: &Db, name: &str) -> Result<Option<RegisteredModel>
 }
 
 /// By name, after `after`, at most `limit`; `pattern` is a LIKE pattern.
-pub(crate) async fn models(db: &Db, pattern: &str, after: &str, limit: usize) -> Result<Vec<RegisteredModel>> {
-    let sql =
-        format!("SELECT {MODEL} FROM registered_models WHERE name LIKE $1 AND name > $2 ORDER BY name LIMIT $3");
+pub(crate) async fn models(
+    db: &Db,
+    pattern: &str,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<RegisteredModel>> {
+    let sql = format!(
+        "SELECT {MODEL} FROM registered_models WHERE name LIKE $1 AND name > $2 ORDER BY name LIMIT $3"
+    );
     let mut found = Vec::new();
     for row in db.read(sql, args![pattern, after, limit as i64]).await? {
         found.push(full_model(db, &row).await?);
@@ -153,10 +160,7 @@ pub(crate) fn update_version(tx: &mut Tx<'_>, version: &ModelVersion, now: Times
 
 pub(crate) fn delete_version(tx: &mut Tx<'_>, model: &str, version: i64) -> Result<()> {
     for table in ["model_versions", "model_version_tags", "model_aliases"] {
-        tx.execute(
-            &format!("DELETE FROM {table} WHERE model = $1 AND version = $2"),
-            args![model, version],
-        )?;
+        tx.execute(&format!("DELETE FROM {table} WHERE model = $1 AND version = $2"), args![model, version])?;
     }
     Ok(())
 }

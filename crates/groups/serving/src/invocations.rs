@@ -29,7 +29,11 @@ pub(crate) fn surface(service: &Serving) -> Surface {
         .with_state(service.clone())
 }
 
-async fn only_endpoint(State(service): State<Serving>, headers: HeaderMap, body: Bytes) -> MlflowResult<Response> {
+async fn only_endpoint(
+    State(service): State<Serving>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> MlflowResult<Response> {
     let names = service.names();
     let [name] = names.as_slice() else {
         let rule = format!("{} endpoints are served: name one with /endpoints/NAME/invocations", names.len());
@@ -55,8 +59,9 @@ fn answer(service: &Serving, name: &str, headers: &HeaderMap, body: &[u8]) -> Ml
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Ok(response);
     }
-    let body: Body = serde_json::from_slice(body)
-        .map_err(|error| ServingError::request(format!("the request is not valid: {error}; expected {KINDS}")))?;
+    let body: Body = serde_json::from_slice(body).map_err(|error| {
+        ServingError::request(format!("the request is not valid: {error}; expected {KINDS}"))
+    })?;
     let (signature, _, _) = service.describe(name)?;
     let order: Vec<&str> = signature.inputs.iter().map(|column| column.name.as_str()).collect();
     let columns = body.columns(&order)?;
@@ -110,7 +115,8 @@ fn real(name: &str, row: usize, value: &Value) -> Result<f64, ServingError> {
 }
 
 fn from_rows(names: &[String], rows: &[Vec<Value>]) -> Result<Columns, ServingError> {
-    let mut columns: Columns = names.iter().map(|name| (name.clone(), Vec::with_capacity(rows.len()))).collect();
+    let mut columns: Columns =
+        names.iter().map(|name| (name.clone(), Vec::with_capacity(rows.len()))).collect();
     for (index, row) in rows.iter().enumerate() {
         if row.len() != names.len() {
             let rule = format!("row {index} has {} values for {} columns", row.len(), names.len());
@@ -125,7 +131,8 @@ fn from_rows(names: &[String], rows: &[Vec<Value>]) -> Result<Columns, ServingEr
 
 fn from_records(records: &[Map<String, Value>]) -> Result<Columns, ServingError> {
     let names: Vec<String> = records.first().map(|first| first.keys().cloned().collect()).unwrap_or_default();
-    let mut columns: Columns = names.into_iter().map(|name| (name, Vec::with_capacity(records.len()))).collect();
+    let mut columns: Columns =
+        names.into_iter().map(|name| (name, Vec::with_capacity(records.len()))).collect();
     for (index, record) in records.iter().enumerate() {
         for (name, column) in &mut columns {
             // A record that lacks a column has a missing value there; the signature judges it.
@@ -145,14 +152,19 @@ fn from_value(value: Value, order: &[&str]) -> Result<Columns, ServingError> {
                     Value::Array(list) => list,
                     single => vec![single],
                 };
-                let column =
-                    list.iter().enumerate().map(|(row, value)| real(&name, row, value)).collect::<Result<_, _>>()?;
+                let column = list
+                    .iter()
+                    .enumerate()
+                    .map(|(row, value)| real(&name, row, value))
+                    .collect::<Result<_, _>>()?;
                 Ok((name, column))
             })
             .collect(),
         Value::Array(rows) if rows.iter().all(Value::is_object) => {
-            let records: Vec<Map<String, Value>> =
-                rows.into_iter().filter_map(|row| if let Value::Object(map) = row { Some(map) } else { None }).collect();
+            let records: Vec<Map<String, Value>> = rows
+                .into_iter()
+                .filter_map(|row| if let Value::Object(map) = row { Some(map) } else { None })
+                .collect();
             from_records(&records)
         }
         Value::Array(rows) => {
@@ -163,6 +175,8 @@ fn from_value(value: Value, order: &[&str]) -> Result<Columns, ServingError> {
                 .collect();
             from_rows(&names, &rows)
         }
-        other => Err(ServingError::request(format!("inputs is {other}, expected a list or a map of columns"))),
+        other => {
+            Err(ServingError::request(format!("inputs is {other}, expected a list or a map of columns")))
+        }
     }
 }

@@ -42,11 +42,14 @@ impl Package {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let model: MlModel =
             serde_saphyr::from_str(text).map_err(|error| format!("MLmodel is not readable: {error}"))?;
-        let flavor = model.flavors.lightgbm.ok_or_else(|| format!("it has no lightgbm flavour; {SUPPORTED}"))?;
+        let flavor =
+            model.flavors.lightgbm.ok_or_else(|| format!("it has no lightgbm flavour; {SUPPORTED}"))?;
         let plain = !flavor.data.contains("..") && !flavor.data.starts_with('/');
         if !plain || !flavor.data.ends_with(".lgb") {
             let data = flavor.data;
-            return Err(format!("its data file is {data:?}, which may run code when it is loaded; {SUPPORTED}"));
+            return Err(format!(
+                "its data file is {data:?}, which may run code when it is loaded; {SUPPORTED}"
+            ));
         }
         let inputs = model.signature.and_then(|signature| signature.inputs);
         let inputs = inputs.ok_or_else(|| "it was logged without a signature".to_owned())?;
@@ -59,7 +62,11 @@ impl Package {
 /// Puts the signature's columns into the order of the model's features.
 pub(crate) fn in_feature_order(inputs: &[InputColumn], features: &[String]) -> Result<Signature, String> {
     if inputs.len() != features.len() {
-        return Err(format!("its signature has {} columns, the model {} features", inputs.len(), features.len()));
+        return Err(format!(
+            "its signature has {} columns, the model {} features",
+            inputs.len(),
+            features.len()
+        ));
     }
     let mut ordered = Vec::with_capacity(features.len());
     for feature in features {
@@ -103,7 +110,13 @@ mod tests {
         for (text, rule) in [
             (MLMODEL.replace("model.lgb", "model.pkl"), "may run code"),
             (MLMODEL.replace("model.lgb", "../model.lgb"), "may run code"),
-            (MLMODEL.replace("  lightgbm:\n    data: model.lgb\n    model_class: lightgbm.basic.Booster\n", ""), "no lightgbm"),
+            (
+                MLMODEL.replace(
+                    "  lightgbm:\n    data: model.lgb\n    model_class: lightgbm.basic.Booster\n",
+                    "",
+                ),
+                "no lightgbm",
+            ),
             (MLMODEL.replace("signature:", "other:"), "without a signature"),
             (MLMODEL.replace("\"long\"", "\"string\""), "number columns"),
             ("{".to_owned(), "not readable"),

@@ -202,7 +202,8 @@ impl Serving {
         let traffic = &endpoint.traffic;
         let mut loaded: HashMap<i64, Arc<Runtime>> = HashMap::new();
         let mut digests = BTreeMap::new();
-        let wanted = [Some(traffic.champion), traffic.candidate.as_ref().map(|c| c.revision), Some(traffic.reference)];
+        let wanted =
+            [Some(traffic.champion), traffic.candidate.as_ref().map(|c| c.revision), Some(traffic.reference)];
         for revision in wanted.into_iter().flatten() {
             if !loaded.contains_key(&revision) {
                 let (runtime, digest) = self.load_runtime(&endpoint.model, revision).await?;
@@ -214,7 +215,10 @@ impl Serving {
         let snapshot = Snapshot {
             endpoint: endpoint.name.clone(),
             champion: take(traffic.champion),
-            candidate: traffic.candidate.as_ref().map(|candidate| (take(candidate.revision), candidate.share)),
+            candidate: traffic
+                .candidate
+                .as_ref()
+                .map(|candidate| (take(candidate.revision), candidate.share)),
             reference: take(traffic.reference),
         };
         Ok((snapshot, digests))
@@ -226,9 +230,13 @@ impl Serving {
         let refuse = |rule: String| ServingError::from((model, version, rule));
         let package = Package::parse(&String::from_utf8_lossy(&bytes)).map_err(refuse)?;
         let (digest, bytes) = self.source.read_file(model, version, &package.data).await?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| refuse("its model file is not text".to_owned()))?;
-        let ensemble = Ensemble::from_lightgbm_text(text)
-            .map_err(|source| ServingError::Model { model: model.to_owned(), version, source })?;
+        let text =
+            std::str::from_utf8(&bytes).map_err(|_| refuse("its model file is not text".to_owned()))?;
+        let ensemble = Ensemble::from_lightgbm_text(text).map_err(|source| ServingError::Model {
+            model: model.to_owned(),
+            version,
+            source,
+        })?;
         let signature = in_feature_order(&package.inputs, ensemble.feature_names()).map_err(refuse)?;
         Ok((Arc::new(Runtime { revision: version, signature, ensemble }), digest))
     }
@@ -333,7 +341,8 @@ fn not_served(endpoint: &str, version: &str) -> ServingError {
 /// The batch's columns in signature order, and the number of rows.
 fn arrange<'b>(signature: &Signature, batch: &'b Batch) -> Result<(Vec<&'b [f64]>, usize)> {
     if batch.extra_is_error {
-        let unknown = batch.columns.iter().find(|(name, _)| !signature.inputs.iter().any(|c| c.name == *name));
+        let unknown =
+            batch.columns.iter().find(|(name, _)| !signature.inputs.iter().any(|c| c.name == *name));
         if let Some((name, _)) = unknown {
             return Err(ServingError::InputUnknown { name: name.clone(), expected: signature.names() });
         }
@@ -350,7 +359,8 @@ fn arrange<'b>(signature: &Signature, batch: &'b Batch) -> Result<(Vec<&'b [f64]
         }
         let expected = *rows.get_or_insert(values.len());
         if values.len() != expected {
-            let rule = format!("has {} rows, but {:?} has {expected}", values.len(), signature.inputs[0].name);
+            let rule =
+                format!("has {} rows, but {:?} has {expected}", values.len(), signature.inputs[0].name);
             return Err(ServingError::InputValue { name: input.name.clone(), place: String::new(), rule });
         }
         columns.push(values.as_slice());

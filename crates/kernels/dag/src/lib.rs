@@ -52,7 +52,10 @@ mod tests {
 
     #[test]
     fn a_cycle_names_its_nodes() {
-        assert_eq!(topological_order(3, &[(0, 1), (1, 2), (2, 1)]), Err(DagError::Cycle { nodes: vec![1, 2] }));
+        assert_eq!(
+            topological_order(3, &[(0, 1), (1, 2), (2, 1)]),
+            Err(DagError::Cycle { nodes: vec![1, 2] })
+        );
         assert_eq!(topological_order(1, &[(0, 3)]), Err(DagError::UnknownNode { from: 0, to: 3 }));
     }
 }

@@ -9,4 +9,6 @@ mod numeric;
 
 pub use calibrate::{calibrate_categorical, calibrate_numeric};
 pub use categorical::{ChiSquare, chi_square, jensen_shannon, population_stability};
-pub use numeric::{QuantileBins, kolmogorov_smirnov, sorted, standard_deviation, wasserstein, wasserstein_normed};
+pub use numeric::{
+    QuantileBins, kolmogorov_smirnov, sorted, standard_deviation, wasserstein, wasserstein_normed,
+};

@@ -87,9 +87,8 @@ fn kolmogorov_survival(x: f64) -> f64 {
         return 1.0;
     }
     if x < 1.0 {
-        let series: f64 = (1..=20)
-            .map(|k| (-(2.0 * f64::from(k) - 1.0).powi(2) * PI * PI / (8.0 * x * x)).exp())
-            .sum();
+        let series: f64 =
+            (1..=20).map(|k| (-(2.0 * f64::from(k) - 1.0).powi(2) * PI * PI / (8.0 * x * x)).exp()).sum();
         return 1.0 - (2.0 * PI).sqrt() / x * series;
     }
     let series: f64 = (1..=20)

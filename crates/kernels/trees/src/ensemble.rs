@@ -14,9 +14,16 @@ pub(crate) enum Missing {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Split {
-    Numeric { threshold: f64, missing: Missing, default_left: bool },
+    Numeric {
+        threshold: f64,
+        missing: Missing,
+        default_left: bool,
+    },
     /// A bit set of category codes: `words` of the tree's table from `first`.
-    Category { first: u32, words: u32 },
+    Category {
+        first: u32,
+        words: u32,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]

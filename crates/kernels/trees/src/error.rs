@@ -15,6 +15,8 @@ pub enum ModelError {
     Objective { name: String, supported: &'static str },
     #[error("tree {tree} has linear leaves (linear_tree=true), which are not supported")]
     LinearTree { tree: usize },
-    #[error("the model maps pandas categories by position ({columns} columns), which are not supported: train on integer codes")]
+    #[error(
+        "the model maps pandas categories by position ({columns} columns), which are not supported: train on integer codes"
+    )]
     PandasCategories { columns: usize },
 }

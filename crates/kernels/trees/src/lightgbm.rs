@@ -41,12 +41,7 @@ impl<'a> Block<'a> {
 
     fn invalid(&self, key: &'static str, value: &str, rule: &'static str) -> ModelError {
         let line = self.fields.get(key).map_or(self.first_line, |(line, _)| *line);
-        ModelError::Value {
-            line,
-            key: key.to_owned(),
-            value: value.chars().take(40).collect(),
-            rule,
-        }
+        ModelError::Value { line, key: key.to_owned(), value: value.chars().take(40).collect(), rule }
     }
 }
 
@@ -89,7 +84,11 @@ impl Ensemble {
         let feature_names: Vec<String> =
             header.text("feature_names")?.split(' ').map(str::to_owned).collect();
         if feature_names.len() != features {
-            return Err(header.invalid("feature_names", &feature_names.len().to_string(), "max_feature_idx + 1 names"));
+            return Err(header.invalid(
+                "feature_names",
+                &feature_names.len().to_string(),
+                "max_feature_idx + 1 names",
+            ));
         }
         let outputs = header.number::<usize>("num_tree_per_iteration", "a whole number")?;
         if outputs == 0 || outputs > MAX_OUTPUTS {
@@ -164,7 +163,10 @@ fn read_tree(block: &Block<'_>, tree: usize, features: usize) -> Result<Tree, Mo
         }
     }
     let (boundaries, category_words) = if block.number::<usize>("num_cat", "a whole number")? > 0 {
-        (block.numbers::<u32>("cat_boundaries", "an index")?, block.numbers::<u32>("cat_threshold", "32 bits")?)
+        (
+            block.numbers::<u32>("cat_boundaries", "an index")?,
+            block.numbers::<u32>("cat_threshold", "32 bits")?,
+        )
     } else {
         (Vec::new(), Vec::new())
     };

@@ -58,7 +58,12 @@ impl Client {
         if status.is_success() { Ok(body) } else { Err(refusal(path, status, &body)) }
     }
 
-    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), CommandError> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), CommandError> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))

@@ -41,7 +41,8 @@ pub async fn run(options: Options) -> Result<ExitCode, CommandError> {
     let screen = Screen::new(!options.json);
     screen.say(&format!("Loopwright is at {} – open it while the loop turns.", running.url));
     let follower = tokio::spawn(progress::follow_jobs(running.jobs.listen(), screen.clone()));
-    let demo = Demo { client: Client::new(&running.url)?, screen, approve: options.approve, project: String::new() };
+    let demo =
+        Demo { client: Client::new(&running.url)?, screen, approve: options.approve, project: String::new() };
     let outcome = demo.turn(&directory, options.rate).await;
     follower.abort();
     let mended = report::show(&outcome?, options.json)?;
@@ -93,7 +94,8 @@ impl Demo {
         let status = self.status().await?;
         if status["state"]["champion"].as_i64() == Some(0) {
             let attempt = &status["attempt"];
-            let why = attempt["error"].as_str().or(attempt["verdict"].as_str()).unwrap_or("no reason was recorded");
+            let why =
+                attempt["error"].as_str().or(attempt["verdict"].as_str()).unwrap_or("no reason was recorded");
             return Err(format!("the first model did not come to serve: {why}").into());
         }
         let run = status["attempt"]["pipeline_run"].as_str().unwrap_or_default();
@@ -145,7 +147,9 @@ impl Demo {
         let attempt = &status["attempt"];
         let text = match waits_for {
             "environment" => "preparing the Python environment".to_owned(),
-            "training" => format!("attempt {}: {}", attempt["number"], attempt["reason"].as_str().unwrap_or_default()),
+            "training" => {
+                format!("attempt {}: {}", attempt["number"], attempt["reason"].as_str().unwrap_or_default())
+            }
             _ => format!(
                 "version {} passed the gate: {}",
                 attempt["version"],
@@ -184,7 +188,11 @@ impl Demo {
 
     async fn model(&self, _status: &Value) -> Result<Option<String>, CommandError> {
         let projects = self.client.get("/api/v1/projects").await?;
-        let mine = projects.as_array().into_iter().flatten().find(|project| project["name"] == self.project.as_str());
+        let mine = projects
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|project| project["name"] == self.project.as_str());
         Ok(mine.and_then(|project| project["file"]["model"]["name"].as_str()).map(str::to_owned))
     }
 

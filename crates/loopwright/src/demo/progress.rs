@@ -38,8 +38,9 @@ impl Screen {
     }
 
     pub fn bar(&self, rows: u64) -> ReplayBar {
-        let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} requests, {per_sec}, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style =
+            ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} requests, {per_sec}, {eta} left")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = self.bars.add(ProgressBar::new(rows).with_style(style));
         ReplayBar { bar, screen: self.clone(), last_month: Mutex::new(String::new()) }
     }

@@ -50,9 +50,16 @@ impl Stream {
         let times = table.times(&name("time"))?;
         let truths = table.reals(&name("label"))?;
         let known = table.times(&name("label_time"))?;
-        let features: Vec<&str> =
-            file["data"]["features"].as_array().into_iter().flatten().filter_map(|f| f["name"].as_str()).collect();
-        let columns = features.iter().map(|name| Ok((*name, column(&table, name)?))).collect::<Result<Vec<_>, CommandError>>()?;
+        let features: Vec<&str> = file["data"]["features"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|f| f["name"].as_str())
+            .collect();
+        let columns = features
+            .iter()
+            .map(|name| Ok((*name, column(&table, name)?)))
+            .collect::<Result<Vec<_>, CommandError>>()?;
         let mut bodies = Vec::with_capacity(table.rows());
         let mut labels = Vec::with_capacity(table.rows());
         let mut at = Vec::with_capacity(table.rows());
@@ -111,7 +118,9 @@ impl Stream {
                     let (status, answer) = client.post_text(&path, bodies[row].clone()).await?;
                     if status != StatusCode::OK {
                         let text = String::from_utf8_lossy(&answer).into_owned();
-                        return Err(CommandError::from(format!("request {row} was refused: {status} {text}")));
+                        return Err(CommandError::from(format!(
+                            "request {row} was refused: {status} {text}"
+                        )));
                     }
                 }
                 Ok(())

@@ -39,7 +39,10 @@ fn summary(report: &Value) -> Value {
     let shock = timeline
         .into_iter()
         .flatten()
-        .find(|entry| entry["title"].as_str().is_some_and(|title| title.ends_with("serves") ) && entry["detail"].as_str() != Some("the first version takes all traffic"))
+        .find(|entry| {
+            entry["title"].as_str().is_some_and(|title| title.ends_with("serves"))
+                && entry["detail"].as_str() != Some("the first version takes all traffic")
+        })
         .and_then(|entry| entry["at"].as_i64())
         .map(|at| Timestamp::from_millis(at).month());
     let after: Vec<&Value> = months(report)
@@ -92,7 +95,8 @@ fn text(report: &Value, summary: &Value) -> String {
     line("\nWhat happened".to_owned());
     for entry in report["timeline"].as_array().into_iter().flatten() {
         let at = entry["at"].as_i64().map_or(String::new(), |at| Timestamp::from_millis(at).date());
-        let (title, detail) = (entry["title"].as_str().unwrap_or_default(), entry["detail"].as_str().unwrap_or_default());
+        let (title, detail) =
+            (entry["title"].as_str().unwrap_or_default(), entry["detail"].as_str().unwrap_or_default());
         line(format!("{at}  {title}{}{detail}", if detail.is_empty() { "" } else { ": " }));
     }
     let why = &report["why"];

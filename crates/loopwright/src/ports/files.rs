@@ -33,7 +33,8 @@ impl RegisteredFiles {
     async fn folder(&self, model: &str, version: i64) -> PortResult<String> {
         let version = self.registry.get_version(model, version).await.map_err(failure)?;
         if !version.logged_model_id.is_empty() {
-            let logged = self.experiments.get_logged_model(&version.logged_model_id).await.map_err(failure)?;
+            let logged =
+                self.experiments.get_logged_model(&version.logged_model_id).await.map_err(failure)?;
             return Ok(logged.artifact_folder());
         }
         if let Some(rest) = version.source.strip_prefix("runs:/")
@@ -45,7 +46,10 @@ impl RegisteredFiles {
         if let Some(path) = version.source.strip_prefix("mlflow-artifacts:/") {
             return Ok(path.trim_start_matches('/').to_owned());
         }
-        let message = format!("the files of {model}/{} are at {:?}, which is not on this server", version.version, version.source);
+        let message = format!(
+            "the files of {model}/{} are at {:?}, which is not on this server",
+            version.version, version.source
+        );
         Err(Failure::new(ErrorKind::Invalid, "registry/source", message))
     }
 }

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use group_experiments::{Experiments, NewRun, RunStatus};
-use group_loops::{Approval, GateVerdict, NewTraffic, PortResult, Serving as ServingPort, Standing, Versions};
+use group_loops::{
+    Approval, GateVerdict, NewTraffic, PortResult, Serving as ServingPort, Standing, Versions,
+};
 use group_pipelines::{TrainingRun, TrainingRuns};
 use group_registry::{LoggedModels, Registry, VersionState};
 use group_serving::{Candidate, Serving, Traffic};
@@ -95,7 +97,9 @@ impl Versions for RegistryVersions {
     async fn standing(&self, model: &str, version: i64) -> PortResult<Standing> {
         let state = match self.0.get_version(model, version).await {
             Ok(version) => version.state,
-            Err(error) if error.kind() == platform_primitives::ErrorKind::NotFound => return Ok(Standing::Gone),
+            Err(error) if error.kind() == platform_primitives::ErrorKind::NotFound => {
+                return Ok(Standing::Gone);
+            }
             Err(error) => return Err(failure(error)),
         };
         Ok(match state {
@@ -109,7 +113,13 @@ impl Versions for RegistryVersions {
         })
     }
 
-    async fn record_gate(&self, model: &str, version: i64, verdict: &GateVerdict, digest: &str) -> PortResult<()> {
+    async fn record_gate(
+        &self,
+        model: &str,
+        version: i64,
+        verdict: &GateVerdict,
+        digest: &str,
+    ) -> PortResult<()> {
         let evidence = json!({"checks": verdict.checks});
         let recorded = self.0.record_gate(model, version, verdict.passed, digest, &verdict.reason, evidence);
         recorded.await.map_err(failure).map(|_| ())
@@ -139,7 +149,8 @@ pub(super) struct EndpointTraffic {
 impl ServingPort for EndpointTraffic {
     async fn score(&self, model: &str, version: i64, table: &str) -> PortResult<(Vec<f64>, String)> {
         let (runtime, digest) = self.serving.load_runtime(model, version).await.map_err(failure)?;
-        let bytes = self.blobs.get_bytes(&BlobDigest::parse(table).map_err(failure)?).await.map_err(failure)?;
+        let bytes =
+            self.blobs.get_bytes(&BlobDigest::parse(table).map_err(failure)?).await.map_err(failure)?;
         let table = read_parquet(bytes).map_err(failure)?;
         let columns: Vec<Vec<f64>> = runtime
             .signature
@@ -148,7 +159,8 @@ impl ServingPort for EndpointTraffic {
             .map(|column| table.reals(&column.name))
             .collect::<Result<_, _>>()
             .map_err(failure)?;
-        let rows = (0..table.rows()).map(|row| columns.iter().map(|column| column[row]).collect::<Vec<f64>>());
+        let rows =
+            (0..table.rows()).map(|row| columns.iter().map(|column| column[row]).collect::<Vec<f64>>());
         Ok((rows.map(|row| runtime.predict(&row)).collect(), digest))
     }
 

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use group_loops::{
-    Assessment, Month, Monitoring as MonitoringPort, NewBaseline, Paired, PortResult, TrainingSet,
+    Assessment, Monitoring as MonitoringPort, Month, NewBaseline, Paired, PortResult, TrainingSet,
 };
 use group_monitoring::{LoggedPrediction, MonitorSpec, Monitoring, TrainingWindow};
 use group_serving::{PredictionRecord, PredictionSink};
@@ -122,7 +122,12 @@ impl MonitoringPort for EndpointWatch {
         Ok(self.monitoring.labelled_rows(endpoint, from).await.map_err(failure)? as u64)
     }
 
-    async fn training_set(&self, file: &LoopFile, template: &str, from: Timestamp) -> PortResult<TrainingSet> {
+    async fn training_set(
+        &self,
+        file: &LoopFile,
+        template: &str,
+        from: Timestamp,
+    ) -> PortResult<TrainingSet> {
         let window = TrainingWindow {
             from,
             holdout: file.rebuild.holdout,
@@ -170,7 +175,9 @@ impl MonitoringPort for EndpointWatch {
         let scores = self.monitoring.drift_scores(endpoint, 200).await.map_err(failure)?;
         let newest = scores.first().map(|score| score.at);
         let drifting = scores.iter().filter(|score| Some(score.at) == newest && score.drifted());
-        Ok(drifting.map(|score| format!("{} {:.2} (over {:.2})", score.column, score.score, score.threshold)).collect())
+        Ok(drifting
+            .map(|score| format!("{} {:.2} (over {:.2})", score.column, score.score, score.threshold))
+            .collect())
     }
 
     async fn labels_of(&self, file: &LoopFile, table: &str) -> PortResult<Vec<f64>> {

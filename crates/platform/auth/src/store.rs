@@ -33,7 +33,8 @@ pub(crate) async fn insert(
 
 pub(crate) async fn delete(db: &Db, principal: &str) -> Result<u64, AuthError> {
     let arguments = args![principal];
-    db.write(move |tx| Ok(tx.execute("DELETE FROM auth_tokens WHERE principal = $1", arguments)?)).await
+    let sql = "DELETE FROM auth_tokens WHERE principal = $1";
+    db.write(move |tx| tx.execute(sql, arguments).map_err(AuthError::from)).await
 }
 
 /// Looked up by hash, so that the comparison tells nothing about the token.

@@ -60,8 +60,13 @@ pub struct BlobDigest(String);
 
 impl BlobDigest {
     pub fn parse(text: &str) -> Result<Self, BlobError> {
-        let valid = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if valid { Ok(Self(text.to_owned())) } else { Err(BlobError::InvalidDigest { value: text.to_owned() }) }
+        let valid =
+            text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BlobError::InvalidDigest { value: text.to_owned() })
+        }
     }
 
     pub fn of(bytes: &[u8]) -> Self {

@@ -6,6 +6,8 @@ use crate::LoopFile;
 
 type Broken = Vec<(String, String)>;
 
+const NO_SPAN: &str = "is 0, expected a positive span";
+
 pub(crate) fn broken_rules(file: &LoopFile) -> Broken {
     let mut broken = Vec::new();
     if file.version != 1 {
@@ -30,14 +32,14 @@ fn names(file: &LoopFile, broken: &mut Broken) {
 }
 
 fn business(file: &LoopFile, broken: &mut Broken) {
-    for (key, value) in [
-        ("business.cost_under", file.business.cost_under),
-        ("business.cost_over", file.business.cost_over),
-        ("business.decisions_per_month", file.business.decisions_per_month),
-    ] {
-        if !value.is_finite() || value < 0.0 {
-            broken.push((key.to_owned(), format!("is {value}, expected a number of at least 0")));
-        }
+    not_negative("business.cost_under", file.business.cost_under, broken);
+    not_negative("business.cost_over", file.business.cost_over, broken);
+    not_negative("business.decisions_per_month", file.business.decisions_per_month, broken);
+}
+
+fn not_negative(key: &str, value: f64, broken: &mut Broken) {
+    if !value.is_finite() || value < 0.0 {
+        broken.push((key.to_owned(), format!("is {value}, expected a number of at least 0")));
     }
 }
 
@@ -62,6 +64,12 @@ fn data(file: &LoopFile, broken: &mut Broken) {
             let text = format!("{:?} is neither the label nor a feature", rule.column);
             broken.push((format!("data.quality[{index}].column"), text));
         }
+        for (bound, value) in [("min", rule.min), ("max", rule.max)] {
+            if value.is_some_and(f64::is_nan) {
+                let text = "is NaN, expected a number".to_owned();
+                broken.push((format!("data.quality[{index}].{bound}"), text));
+            }
+        }
         if let (Some(min), Some(max)) = (rule.min, rule.max)
             && min > max
         {
@@ -78,11 +86,16 @@ fn pipeline(file: &LoopFile, broken: &mut Broken) {
         if stage.command.trim().is_empty() {
             broken.push((format!("{key}.command"), "is empty".to_owned()));
         }
-        for parameter in placeholders(&stage.command) {
-            if !pipeline.params.contains_key(parameter) {
-                let rule = format!("${{params.{parameter}}} is not among pipeline.params");
-                broken.push((format!("{key}.command"), rule));
-            }
+        for placeholder in placeholders(&stage.command) {
+            let rule = match placeholder {
+                Ok(parameter) if pipeline.params.contains_key(parameter) => continue,
+                Ok(parameter) => format!("${{params.{parameter}}} is not among pipeline.params"),
+                Err(rest) => format!("${{params.{rest} has no closing brace"),
+            };
+            broken.push((format!("{key}.command"), rule));
+        }
+        if stage.deadline.as_millis() == 0 {
+            broken.push((format!("{key}.deadline"), NO_SPAN.to_owned()));
         }
         for (list, paths) in [("deps", &stage.deps), ("outs", &stage.outs)] {
             for (index, path) in paths.iter().enumerate() {
@@ -95,7 +108,8 @@ fn pipeline(file: &LoopFile, broken: &mut Broken) {
             }
         }
     }
-    let mut produced = vec![("pipeline.training_set", &pipeline.training_set), ("pipeline.holdout", &pipeline.holdout)];
+    let mut produced =
+        vec![("pipeline.training_set", &pipeline.training_set), ("pipeline.holdout", &pipeline.holdout)];
     if let Some(replay) = &file.replay {
         produced.push(("replay.table", &replay.table));
     }
@@ -113,9 +127,12 @@ fn pipeline(file: &LoopFile, broken: &mut Broken) {
     check_path("environment.lock", &file.environment.lock, broken);
 }
 
-/// Names in `${params.NAME}`.
-fn placeholders(command: &str) -> impl Iterator<Item = &str> {
-    command.split("${params.").skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+/// Names in `${params.NAME}`; an error with the next word where the brace is not closed.
+fn placeholders(command: &str) -> impl Iterator<Item = Result<&str, &str>> {
+    command.split("${params.").skip(1).map(|rest| match rest.split_once('}') {
+        Some((name, _)) => Ok(name),
+        None => Err(rest.split_whitespace().next().unwrap_or_default()),
+    })
 }
 
 fn check_path(key: &str, path: &str, broken: &mut Broken) {
@@ -139,11 +156,22 @@ fn numbers(file: &LoopFile, broken: &mut Broken) {
     between("model.gate.confidence", gate.confidence, 0.5, 1.0);
     between("model.gate.improvement", gate.improvement, -1.0, 1.0);
     between("rollout.alpha", rollout.alpha, 0.0, 0.5);
-    between("rollout.margin", rollout.margin, -1e-12, 1.0);
     between("watch.drift.false_alarm_rate", watch.drift.false_alarm_rate, 0.0, 0.5);
     between("rebuild.error_ratio", rebuild.error_ratio, 1.0, 1e6);
     between("rebuild.alpha", rebuild.alpha, 0.0, 0.5);
     between("rebuild.holdout", rebuild.holdout, 0.0, 0.9);
+    if !(rollout.margin >= 0.0 && rollout.margin < 1.0) {
+        let rule = format!("is {}, expected a number of at least 0 and below 1", rollout.margin);
+        broken.push(("rollout.margin".to_owned(), rule));
+    }
+    let threshold = watch.drift.threshold;
+    if !threshold.is_finite() || threshold <= 0.0 {
+        let rule = format!("is {threshold}, expected a number above 0");
+        broken.push(("watch.drift.threshold".to_owned(), rule));
+    }
+    not_negative("rebuild.follow_up_factor", rebuild.follow_up_factor, broken);
+    not_negative("model.gate.max_mae", gate.max_mae.unwrap_or_default(), broken);
+    not_negative("model.gate.max_cost", gate.max_cost.unwrap_or_default(), broken);
     let mut last = 0.0;
     for (index, step) in rollout.canary_steps.iter().enumerate() {
         if !(*step > last && *step < 1.0) {
@@ -153,6 +181,7 @@ fn numbers(file: &LoopFile, broken: &mut Broken) {
         last = *step;
     }
     for (key, span) in [
+        ("rollout.deadline", rollout.deadline),
         ("watch.every", watch.every),
         ("watch.window", watch.window),
         ("watch.drift.every", watch.drift.every),
@@ -161,10 +190,17 @@ fn numbers(file: &LoopFile, broken: &mut Broken) {
         ("rebuild.budget.per", rebuild.budget.per),
     ] {
         if span.as_millis() == 0 {
-            broken.push((key.to_owned(), "is 0, expected a positive span".to_owned()));
+            broken.push((key.to_owned(), NO_SPAN.to_owned()));
         }
     }
-    if rebuild.min_rows < 10 {
-        broken.push(("rebuild.min_rows".to_owned(), format!("is {}, expected at least 10", rebuild.min_rows)));
+    for (key, rows, least) in [
+        // A mean difference has a variance from two pairs on.
+        ("rollout.shadow_rows", rollout.shadow_rows, 2),
+        ("rollout.step_rows", rollout.step_rows, 1),
+        ("rebuild.min_rows", rebuild.min_rows, 10),
+    ] {
+        if rows < least {
+            broken.push((key.to_owned(), format!("is {rows}, expected at least {least}")));
+        }
     }
 }

@@ -26,8 +26,12 @@ impl Span {
 
     pub fn parse(text: &str) -> Option<Self> {
         let (_, unit) = UNITS.iter().find(|(suffix, _)| text.ends_with(suffix))?;
-        let number: i64 = text[..text.len() - 1].parse().ok()?;
-        if number < 0 { None } else { number.checked_mul(*unit).map(Self) }
+        let digits = &text[..text.len() - 1];
+        // Reading a number would take a sign too.
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        digits.parse::<i64>().ok()?.checked_mul(*unit).map(Self)
     }
 }
 
@@ -79,7 +83,7 @@ mod tests {
             assert_eq!(Span::parse(text).map(Span::as_millis), Some(millis), "{text}");
         }
         assert_eq!(Span::parse("48h").unwrap().to_string(), "2d");
-        for text in ["7", "d", "-1d", "1w", "1.5h", "99999999999999999d"] {
+        for text in ["7", "d", "-1d", "+7d", " 7d", "1w", "1.5h", "99999999999999999d"] {
             assert_eq!(Span::parse(text), None, "{text}");
         }
     }

@@ -8,6 +8,7 @@ mod check;
 mod duration;
 mod locate;
 mod model;
+mod unreadable;
 
 use platform_primitives::{ErrorKind, Fault};
 
@@ -56,21 +57,15 @@ impl Fault for InvalidLoopFile {
 
 impl LoopFile {
     pub fn parse(text: &str) -> Result<Self, InvalidLoopFile> {
-        let file: LoopFile = serde_saphyr::from_str(text).map_err(|error| {
-            let line = error.location().map_or(0, |location| location.line());
-            let rule = error.without_snippet().to_string();
-            let rule = rule.lines().next().unwrap_or_default().to_owned();
-            InvalidLoopFile { problems: vec![Problem { line, key: String::new(), rule }] }
-        })?;
+        let file: LoopFile = serde_saphyr::from_str(text)
+            .map_err(|error| InvalidLoopFile { problems: vec![unreadable::problem(text, &error)] })?;
         let broken = check::broken_rules(&file);
         if broken.is_empty() {
             return Ok(file);
         }
-        let lines = locate::lines(text);
-        let problems = broken
-            .into_iter()
-            .map(|(key, rule)| Problem { line: locate::line_of(&lines, &key), key, rule })
-            .collect();
+        let places = locate::Places::of(text);
+        let problems =
+            broken.into_iter().map(|(key, rule)| Problem { line: places.line_of(&key), key, rule }).collect();
         Err(InvalidLoopFile { problems })
     }
 

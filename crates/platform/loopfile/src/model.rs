@@ -240,7 +240,8 @@ pub struct Rollout {
     pub step_rows: u64,
     /// Error rate of the sequential test over the whole rollout.
     pub alpha: f64,
-    /// The candidate is no worse when its error is surely below the champion's by this share more.
+    /// A step is passed when the candidate's error is surely below the champion's and this share more; for all traffic it must
+    /// surely be lower.
     pub margin: f64,
     /// A step without a verdict after this long is rolled back.
     pub deadline: Span,

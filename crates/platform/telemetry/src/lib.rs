@@ -12,12 +12,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Adds a metric; names carry their unit.
-    pub fn register(
-        &self,
-        name: &str,
-        help: &str,
-        metric: impl prometheus_client::registry::Metric,
-    ) {
+    pub fn register(&self, name: &str, help: &str, metric: impl prometheus_client::registry::Metric) {
         if let Ok(mut registry) = self.registry.lock() {
             registry.register(format!("loopwright_{name}"), help, metric);
         }
@@ -37,7 +32,8 @@ impl Metrics {
 /// Logs to standard error; `verbose` adds what requests and jobs do.
 pub fn init_logs(verbose: bool) {
     let level = if verbose { tracing::Level::DEBUG } else { tracing::Level::WARN };
-    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
     // A second call (tests) keeps the first subscriber.
     let _ = subscriber.try_init();
 }

@@ -62,34 +62,51 @@ impl LineChart<'_> {
         while y <= high_y + step / 2.0 {
             let at = place_y(y);
             let label = if step < 1.0 { format!("{y:.2}") } else { format!("{y:.0}") };
-            draw(&mut svg, format_args!(
-                "<line class=\"grid-line\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+            draw(
+                &mut svg,
+                format_args!(
+                    "<line class=\"grid-line\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
                  <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
-                WIDTH - 10.0, LEFT - 6.0, at + 4.0,
-            ));
+                    WIDTH - 10.0,
+                    LEFT - 6.0,
+                    at + 4.0,
+                ),
+            );
             y += step;
         }
         for (x, label) in &self.ticks {
             if *x >= low_x && *x <= high_x {
                 let text = escape(label);
-                draw(&mut svg, format_args!(
-                    "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>",
-                    place_x(*x), self.height - 5.0,
-                ));
+                draw(
+                    &mut svg,
+                    format_args!(
+                        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>",
+                        place_x(*x),
+                        self.height - 5.0,
+                    ),
+                );
             }
         }
         for mark in self.marks.iter().filter(|mark| mark.x >= low_x && mark.x <= high_x) {
             let x = place_x(mark.x);
-            draw(&mut svg, format_args!(
-                "<line class=\"mark {}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom:.1}\"><title>{}</title></line>",
-                mark.tone, escape(&mark.label),
-            ));
+            draw(
+                &mut svg,
+                format_args!(
+                    "<line class=\"mark {}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{bottom:.1}\"><title>{}</title></line>",
+                    mark.tone,
+                    escape(&mark.label),
+                ),
+            );
         }
         if let Some(threshold) = self.threshold {
             let at = place_y(threshold);
-            draw(&mut svg, format_args!(
-                "<line class=\"threshold\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>", WIDTH - 10.0,
-            ));
+            draw(
+                &mut svg,
+                format_args!(
+                    "<line class=\"threshold\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>",
+                    WIDTH - 10.0,
+                ),
+            );
         }
         for series in &self.series {
             let mut path = String::new();
@@ -113,7 +130,15 @@ fn tick_step(span: f64) -> f64 {
     let rough = (span / 4.0).max(1e-9);
     let power = 10f64.powf(rough.log10().floor());
     let scaled = rough / power;
-    let nice = if scaled <= 1.0 { 1.0 } else if scaled <= 2.0 { 2.0 } else if scaled <= 5.0 { 5.0 } else { 10.0 };
+    let nice = if scaled <= 1.0 {
+        1.0
+    } else if scaled <= 2.0 {
+        2.0
+    } else if scaled <= 5.0 {
+        5.0
+    } else {
+        10.0
+    };
     nice * power
 }
 
@@ -136,24 +161,37 @@ pub fn loop_circle(title: &str, steps: &[LoopStep], center: &str, sub: &str) -> 
     for (index, step) in steps.iter().enumerate() {
         let ((x1, y1), (x2, y2)) = (at(index, radius), at((index + 1) % steps.len(), radius));
         let past = if step.state == "past" { " past" } else { "" };
-        draw(&mut svg, format_args!(
-            "<path class=\"arc{past}\" d=\"M{x1:.1} {y1:.1}A{radius} {radius} 0 0 1 {x2:.1} {y2:.1}\"/>"
-        ));
+        draw(
+            &mut svg,
+            format_args!(
+                "<path class=\"arc{past}\" d=\"M{x1:.1} {y1:.1}A{radius} {radius} 0 0 1 {x2:.1} {y2:.1}\"/>"
+            ),
+        );
     }
     for (index, step) in steps.iter().enumerate() {
         let (x, y) = at(index, radius);
         let (_, label_y) = at(index, radius + 34.0);
         let (label_x, _) = at(index, radius + 40.0);
-        draw(&mut svg, format_args!(
-            "<g class=\"{}\"><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"13\"/>\
+        draw(
+            &mut svg,
+            format_args!(
+                "<g class=\"{}\"><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"13\"/>\
              <text class=\"label\" x=\"{label_x:.1}\" y=\"{:.1}\">{}</text></g>",
-            step.state, label_y + 4.0, escape(step.label),
-        ));
+                step.state,
+                label_y + 4.0,
+                escape(step.label),
+            ),
+        );
     }
-    draw(&mut svg, format_args!(
-        "<text class=\"center\" x=\"{cx}\" y=\"{cy}\">{}</text><text class=\"sub\" x=\"{cx}\" y=\"{}\">{}</text></svg>",
-        escape(center), cy + 20.0, escape(sub),
-    ));
+    draw(
+        &mut svg,
+        format_args!(
+            "<text class=\"center\" x=\"{cx}\" y=\"{cy}\">{}</text><text class=\"sub\" x=\"{cx}\" y=\"{}\">{}</text></svg>",
+            escape(center),
+            cy + 20.0,
+            escape(sub),
+        ),
+    );
     svg
 }
 

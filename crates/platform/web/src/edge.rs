@@ -55,7 +55,8 @@ pub(crate) async fn check(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let mut response = match check_origin(&config, request.method(), request.headers()) {
+    let verdict = check_origin(&config, request.method(), request.headers());
+    let mut response = match verdict {
         Err(failure) => Dialect::of_path(request.uri().path()).render(&failure),
         Ok(()) => {
             let identity = identify(&config, peer, request.headers()).await;

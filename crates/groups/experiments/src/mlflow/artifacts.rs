@@ -28,7 +28,11 @@ pub(crate) fn surface(service: &Experiments) -> Surface {
     routes.with_state(service.clone())
 }
 
-async fn upload(State(service): State<Experiments>, Path(path): Path<String>, body: Body) -> MlflowResult<Response> {
+async fn upload(
+    State(service): State<Experiments>,
+    Path(path): Path<String>,
+    body: Body,
+) -> MlflowResult<Response> {
     service.put_artifact(&path, body.into_data_stream()).await?;
     Ok(Json(json!({})).into_response())
 }
@@ -74,7 +78,8 @@ pub(super) async fn list_of_run(
 ) -> Answer {
     let run = service.get_run(&query.run_id).await?;
     let inside = query.path.trim_matches('/');
-    let folder = if inside.is_empty() { run.artifact_folder() } else { format!("{}/{inside}", run.artifact_folder()) };
+    let folder =
+        if inside.is_empty() { run.artifact_folder() } else { format!("{}/{inside}", run.artifact_folder()) };
     let prefix = if inside.is_empty() { String::new() } else { format!("{inside}/") };
     let entries = service.list_artifacts(&folder).await?;
     let files: Vec<Value> = entries.iter().map(|entry| file(entry, &prefix)).collect();

@@ -52,7 +52,10 @@ pub(super) struct ByName {
     experiment_name: String,
 }
 
-pub(super) async fn get_by_name(State(service): State<Experiments>, UrlQuery(query): UrlQuery<ByName>) -> Answer {
+pub(super) async fn get_by_name(
+    State(service): State<Experiments>,
+    UrlQuery(query): UrlQuery<ByName>,
+) -> Answer {
     let experiment = service.get_experiment_by_name(&query.experiment_name).await?;
     Ok(Json(json!({"experiment": render::experiment(&experiment)})))
 }
@@ -70,7 +73,10 @@ pub(super) struct Search {
     page_token: Option<String>,
 }
 
-pub(super) async fn search(State(service): State<Experiments>, MlflowJson(body): MlflowJson<Search>) -> Answer {
+pub(super) async fn search(
+    State(service): State<Experiments>,
+    MlflowJson(body): MlflowJson<Search>,
+) -> Answer {
     let query = page(
         body.filter,
         body.order_by,
@@ -112,7 +118,9 @@ pub(super) async fn delete(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<ById>,
 ) -> Answer {
-    service.change_experiment(&caller.name, &body.experiment_id, |experiment| experiment.deleted = true).await?;
+    service
+        .change_experiment(&caller.name, &body.experiment_id, |experiment| experiment.deleted = true)
+        .await?;
     Ok(Json(json!({})))
 }
 
@@ -121,7 +129,9 @@ pub(super) async fn restore(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<ById>,
 ) -> Answer {
-    service.change_experiment(&caller.name, &body.experiment_id, |experiment| experiment.deleted = false).await?;
+    service
+        .change_experiment(&caller.name, &body.experiment_id, |experiment| experiment.deleted = false)
+        .await?;
     Ok(Json(json!({})))
 }
 
@@ -136,7 +146,9 @@ pub(super) async fn update(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Update>,
 ) -> Answer {
-    service.change_experiment(&caller.name, &body.experiment_id, |experiment| experiment.name = body.new_name).await?;
+    service
+        .change_experiment(&caller.name, &body.experiment_id, |experiment| experiment.name = body.new_name)
+        .await?;
     Ok(Json(json!({})))
 }
 
@@ -148,7 +160,10 @@ pub(super) struct SetTag {
     value: String,
 }
 
-pub(super) async fn set_tag(State(service): State<Experiments>, MlflowJson(body): MlflowJson<SetTag>) -> Answer {
+pub(super) async fn set_tag(
+    State(service): State<Experiments>,
+    MlflowJson(body): MlflowJson<SetTag>,
+) -> Answer {
     service.set_experiment_tag(&body.experiment_id, body.key, body.value).await?;
     Ok(Json(json!({})))
 }

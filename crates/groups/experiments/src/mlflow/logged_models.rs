@@ -92,7 +92,12 @@ pub(super) async fn log_params(
     put(&service, &id, "param", map(body.params)).await
 }
 
-async fn put(service: &Experiments, id: &str, kind: &'static str, fields: BTreeMap<String, String>) -> Answer {
+async fn put(
+    service: &Experiments,
+    id: &str,
+    kind: &'static str,
+    fields: BTreeMap<String, String>,
+) -> Answer {
     let model = service.put_logged_model_fields(id, kind, fields).await?;
     Ok(Json(json!({"model": render::logged_model(&model)})))
 }
@@ -120,7 +125,10 @@ pub(super) struct Search {
     page_token: Option<String>,
 }
 
-pub(super) async fn search(State(service): State<Experiments>, MlflowJson(body): MlflowJson<Search>) -> Answer {
+pub(super) async fn search(
+    State(service): State<Experiments>,
+    MlflowJson(body): MlflowJson<Search>,
+) -> Answer {
     let order = body
         .order_by
         .iter()

@@ -13,9 +13,9 @@ use platform_web::dialect::Dialect;
 use platform_web::{Access, Routes, Surface};
 use serde_json::Value;
 
+use crate::ExperimentError;
 use crate::Experiments;
 use crate::store::{Query, View};
-use crate::ExperimentError;
 
 pub(crate) use artifacts::surface as artifact_surface;
 
@@ -59,11 +59,19 @@ pub(crate) fn surface(service: &Experiments) -> Surface {
             .post(&path("/2.0/mlflow/logged-models/search"), READ, logged_models::search)
             .get(&path("/2.0/mlflow/logged-models/{id}"), READ, logged_models::get)
             .route(Method::PATCH, &path("/2.0/mlflow/logged-models/{id}"), TRACK, logged_models::finalize)
-            .route(Method::PATCH, &path("/2.0/mlflow/logged-models/{id}/tags"), TRACK, logged_models::set_tags)
+            .route(
+                Method::PATCH,
+                &path("/2.0/mlflow/logged-models/{id}/tags"),
+                TRACK,
+                logged_models::set_tags,
+            )
             .post(&path("/2.0/mlflow/logged-models/{id}/params"), TRACK, logged_models::log_params);
     }
     let health = Access::Open("tells nothing but that the server answers");
-    routes.get("/health", health, async || "OK").get("/version", health, async || TESTED_AGAINST).with_state(service.clone())
+    routes
+        .get("/health", health, async || "OK")
+        .get("/version", health, async || TESTED_AGAINST)
+        .with_state(service.clone())
 }
 
 /// The MLflow version whose client this surface is tested against.
@@ -85,7 +93,9 @@ fn page(
     }
     let offset = match token {
         None | Some("") => 0,
-        Some(token) => token.parse().map_err(|_| ExperimentError::invalid("page_token", token, "unknown token"))?,
+        Some(token) => {
+            token.parse().map_err(|_| ExperimentError::invalid("page_token", token, "unknown token"))?
+        }
     };
     let view = match view {
         Some("ALL" | "all") => View::All,

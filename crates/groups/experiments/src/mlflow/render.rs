@@ -67,8 +67,7 @@ pub(super) fn run(record: &RunRecord) -> Value {
             })
         })
         .collect();
-    let outputs: Vec<Value> =
-        record.outputs.iter().map(|id| json!({"model_id": id, "step": 0})).collect();
+    let outputs: Vec<Value> = record.outputs.iter().map(|id| json!({"model_id": id, "step": 0})).collect();
     json!({
         "info": run_info(&record.run),
         "data": {

@@ -100,7 +100,10 @@ pub(super) struct Search {
     page_token: Option<String>,
 }
 
-pub(super) async fn search(State(service): State<Experiments>, MlflowJson(body): MlflowJson<Search>) -> Answer {
+pub(super) async fn search(
+    State(service): State<Experiments>,
+    MlflowJson(body): MlflowJson<Search>,
+) -> Answer {
     let query = page(
         body.filter,
         body.order_by,
@@ -168,7 +171,10 @@ pub(super) struct LogMetric {
     step: Option<i64>,
 }
 
-pub(super) async fn log_metric(State(service): State<Experiments>, MlflowJson(body): MlflowJson<LogMetric>) -> Answer {
+pub(super) async fn log_metric(
+    State(service): State<Experiments>,
+    MlflowJson(body): MlflowJson<LogMetric>,
+) -> Answer {
     let key = RunKey { run_id: body.run_id, run_uuid: body.run_uuid };
     let wire = WirePoint { key: body.key, value: body.value, timestamp: body.timestamp, step: body.step };
     let batch = Batch { metrics: vec![wire.point()], ..Batch::default() };
@@ -191,19 +197,28 @@ impl LogPair {
     }
 }
 
-pub(super) async fn log_param(State(service): State<Experiments>, MlflowJson(body): MlflowJson<LogPair>) -> Answer {
+pub(super) async fn log_param(
+    State(service): State<Experiments>,
+    MlflowJson(body): MlflowJson<LogPair>,
+) -> Answer {
     let (key, pair) = body.split();
     service.log_batch(key.id()?, Batch { params: vec![pair], ..Batch::default() }).await?;
     Ok(Json(json!({})))
 }
 
-pub(super) async fn set_tag(State(service): State<Experiments>, MlflowJson(body): MlflowJson<LogPair>) -> Answer {
+pub(super) async fn set_tag(
+    State(service): State<Experiments>,
+    MlflowJson(body): MlflowJson<LogPair>,
+) -> Answer {
     let (key, pair) = body.split();
     service.log_batch(key.id()?, Batch { tags: vec![pair], ..Batch::default() }).await?;
     Ok(Json(json!({})))
 }
 
-pub(super) async fn delete_tag(State(service): State<Experiments>, MlflowJson(body): MlflowJson<LogPair>) -> Answer {
+pub(super) async fn delete_tag(
+    State(service): State<Experiments>,
+    MlflowJson(body): MlflowJson<LogPair>,
+) -> Answer {
     let (key, (tag, _)) = body.split();
     service.delete_tag(key.id()?, &tag).await?;
     Ok(Json(json!({})))
@@ -220,7 +235,10 @@ pub(super) struct LogBatch {
     tags: Vec<Pair>,
 }
 
-pub(super) async fn log_batch(State(service): State<Experiments>, MlflowJson(body): MlflowJson<LogBatch>) -> Answer {
+pub(super) async fn log_batch(
+    State(service): State<Experiments>,
+    MlflowJson(body): MlflowJson<LogBatch>,
+) -> Answer {
     let pairs = |list: Vec<Pair>| list.into_iter().map(|pair| (pair.key, pair.value)).collect();
     let batch = Batch {
         metrics: body.metrics.into_iter().map(WirePoint::point).collect(),
@@ -278,7 +296,10 @@ pub(super) async fn log_inputs(
 }
 
 /// A run's outputs are the models it logged; they name their run when they are created.
-pub(super) async fn log_outputs(State(service): State<Experiments>, MlflowJson(key): MlflowJson<RunKey>) -> Answer {
+pub(super) async fn log_outputs(
+    State(service): State<Experiments>,
+    MlflowJson(key): MlflowJson<RunKey>,
+) -> Answer {
     service.get_run(key.id()?).await?;
     Ok(Json(json!({})))
 }
@@ -295,10 +316,14 @@ pub(super) struct HistoryQuery {
 /// Upstream's cap on a page of history.
 const HISTORY_PAGE: i64 = 25_000;
 
-pub(super) async fn history(State(service): State<Experiments>, UrlQuery(query): UrlQuery<HistoryQuery>) -> Answer {
+pub(super) async fn history(
+    State(service): State<Experiments>,
+    UrlQuery(query): UrlQuery<HistoryQuery>,
+) -> Answer {
     let key = RunKey { run_id: query.run_id, run_uuid: query.run_uuid };
     let limit = query.max_results.unwrap_or(HISTORY_PAGE).min(HISTORY_PAGE);
-    let page = page(None, None, None, Some(limit), query.page_token.as_deref(), (HISTORY_PAGE, HISTORY_PAGE))?;
+    let page =
+        page(None, None, None, Some(limit), query.page_token.as_deref(), (HISTORY_PAGE, HISTORY_PAGE))?;
     let points = service.history(key.id()?, &query.metric_key, page.offset, page.limit).await?;
     let token = next_token(&page, points.len());
     let metrics: Vec<_> = points.iter().map(render::metric).collect();

@@ -153,7 +153,10 @@ async fn run(State(pages): State<Pages>, Path(id): Path<String>) -> PageResult<H
         duration_s: record.run.end.map(seconds),
         params: pairs(&record.params),
         metrics: record.metrics.iter().map(|m| (m.key.clone(), number(m.value))).collect(),
-        tags: pairs(&record.tags).into_iter().filter(|(key, _)| !key.starts_with("mlflow.log-model")).collect(),
+        tags: pairs(&record.tags)
+            .into_iter()
+            .filter(|(key, _)| !key.starts_with("mlflow.log-model"))
+            .collect(),
         inputs: record
             .inputs
             .iter()
@@ -178,7 +181,13 @@ async fn chart(service: &Experiments, run: &str, key: &str) -> Result<ChartView,
     let last = points.last().map_or(0, |point| point.step);
     let series = Series { style: 0, points: points.iter().map(|p| (p.step as f64, p.value)).collect() };
     let ticks = [0, last / 2, last].map(|step| (step as f64, step.to_string())).to_vec();
-    let chart =
-        LineChart { title: key, height: 180.0, series: vec![series], marks: Vec::new(), threshold: None, ticks };
+    let chart = LineChart {
+        title: key,
+        height: 180.0,
+        series: vec![series],
+        marks: Vec::new(),
+        threshold: None,
+        ticks,
+    };
     Ok(ChartView { metric: key.to_owned(), svg: chart.svg() })
 }

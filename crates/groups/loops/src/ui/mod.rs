@@ -185,15 +185,18 @@ async fn project(State(pages): State<Pages>, Path(project): Path<String>) -> Pag
     let report = pages.service.report(&project).await?;
     let drifting = pages.service.drifting(&project).await?;
     let view = view(&project, &state, &attempts, report, drifting);
-    let head = PageHead {
-        section: "home",
-        path: format!("/projects/{project}"),
-        title: format!("Loop {project}"),
-    };
+    let head =
+        PageHead { section: "home", path: format!("/projects/{project}"), title: format!("Loop {project}") };
     Ok(pages.ui.page("loops/loop.html", &head, &view)?)
 }
 
-fn view(project: &str, state: &LoopState, attempts: &[Attempt], report: Report, drifting: Vec<String>) -> LoopView {
+fn view(
+    project: &str,
+    state: &LoopState,
+    attempts: &[Attempt],
+    report: Report,
+    drifting: Vec<String>,
+) -> LoopView {
     let (headline, tone) = headline(state, attempts.last());
     let (here, mark) = place(state, attempts.last());
     let steps: Vec<LoopStep> = STEPS
@@ -201,7 +204,13 @@ fn view(project: &str, state: &LoopState, attempts: &[Attempt], report: Report, 
         .enumerate()
         .map(|(index, label)| LoopStep {
             label,
-            state: if index == here { mark } else if index < here { "past" } else { "" },
+            state: if index == here {
+                mark
+            } else if index < here {
+                "past"
+            } else {
+                ""
+            },
         })
         .collect();
     let center = match state.champion {
@@ -209,7 +218,12 @@ fn view(project: &str, state: &LoopState, attempts: &[Attempt], report: Report, 
         champion => format!("version {champion} serves"),
     };
     let currency = &report.currency;
-    let after: f64 = report.months.iter().map(|row| row.month.static_cost - row.month.loop_cost).filter(|v| v.is_finite()).sum();
+    let after: f64 = report
+        .months
+        .iter()
+        .map(|row| row.month.static_cost - row.month.loop_cost)
+        .filter(|v| v.is_finite())
+        .sum();
     let awaiting = attempts.last().filter(|a| a.phase == Phase::AwaitingApproval).and_then(|a| a.version);
     LoopView {
         project: project.to_owned(),
@@ -221,7 +235,12 @@ fn view(project: &str, state: &LoopState, attempts: &[Attempt], report: Report, 
         champion: Some(state.champion).filter(|champion| *champion > 0),
         awaiting,
         circle: loop_circle("The loop and where it stands", &steps, &center, &headline),
-        chart: month_chart(&report, "Mean absolute error by month", |m| m.month.static_mae, |m| m.month.loop_mae),
+        chart: month_chart(
+            &report,
+            "Mean absolute error by month",
+            |m| m.month.static_mae,
+            |m| m.month.loop_mae,
+        ),
         money_chart: month_chart(
             &report,
             "Cost of errors by month",
@@ -312,9 +331,8 @@ fn month_chart(
     static_value: fn(&MonthRow) -> f64,
     loop_value: fn(&MonthRow) -> f64,
 ) -> String {
-    let at = |row: &MonthRow| {
-        Timestamp::parse(&row.month.month).map_or(f64::NAN, |time| time.as_millis() as f64)
-    };
+    let at =
+        |row: &MonthRow| Timestamp::parse(&row.month.month).map_or(f64::NAN, |time| time.as_millis() as f64);
     let line = |style, value: fn(&MonthRow) -> f64| Series {
         style,
         points: report.months.iter().map(|row| (at(row), value(row))).collect(),

@@ -54,6 +54,9 @@ async fn assessments(
     Ok(Json(service.assessments(&name, SHOWN).await?))
 }
 
-async fn drift(State(service): State<Monitoring>, Path(name): Path<String>) -> ProblemResult<Json<Vec<DriftScore>>> {
+async fn drift(
+    State(service): State<Monitoring>,
+    Path(name): Path<String>,
+) -> ProblemResult<Json<Vec<DriftScore>>> {
     Ok(Json(service.drift_scores(&name, SHOWN).await?))
 }

@@ -20,7 +20,10 @@ pub(crate) fn surface(service: &Registry) -> Surface {
         .with_state(service.clone())
 }
 
-async fn list(State(service): State<Registry>, Path(model): Path<String>) -> ProblemResult<Json<Vec<ModelVersion>>> {
+async fn list(
+    State(service): State<Registry>,
+    Path(model): Path<String>,
+) -> ProblemResult<Json<Vec<ModelVersion>>> {
     service.get_model(&model).await?;
     Ok(Json(service.list_versions(&model, 1_000).await?))
 }

@@ -10,10 +10,9 @@ use crate::service::NewVersion;
 use crate::{Registry, RegistryError};
 
 pub(super) fn number(model: &str, version: &str) -> Result<i64, RegistryError> {
-    version.parse().map_err(|_| RegistryError::VersionNotFound {
-        model: model.to_owned(),
-        version: version.to_owned(),
-    })
+    version
+        .parse()
+        .map_err(|_| RegistryError::VersionNotFound { model: model.to_owned(), version: version.to_owned() })
 }
 
 #[derive(Deserialize)]

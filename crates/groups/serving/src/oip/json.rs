@@ -53,7 +53,8 @@ impl InferRequest {
 
 pub(super) fn parse(text: &[u8]) -> Result<InferRequest, ServingError> {
     let request: InferRequest = serde_json::from_slice(text).map_err(|error| {
-        let start = text.windows(3).any(|part| part == b"NaN") || text.windows(8).any(|part| part == b"Infinity");
+        let start =
+            text.windows(3).any(|part| part == b"NaN") || text.windows(8).any(|part| part == b"Infinity");
         let hint = if start { "; JSON has no NaN or Infinity: send null for a missing value" } else { "" };
         ServingError::request(format!("the request is not valid: {error}{hint}"))
     })?;
@@ -67,11 +68,8 @@ pub(super) fn parse(text: &[u8]) -> Result<InferRequest, ServingError> {
 impl InferInput {
     /// Name and values; raw tensors are taken from the front of `tensors`.
     pub(super) fn values(self, tensors: &mut &[u8]) -> Result<(String, Vec<f64>), ServingError> {
-        let refuse = |rule: String| ServingError::InputValue {
-            name: self.name.clone(),
-            place: String::new(),
-            rule,
-        };
+        let refuse =
+            |rule: String| ServingError::InputValue { name: self.name.clone(), place: String::new(), rule };
         let elements = match self.shape.as_slice() {
             [rows] | [rows, 1] if *rows >= 0 => *rows as usize,
             other => return Err(refuse(format!("has shape {other:?}, expected [rows] or [rows, 1]"))),
@@ -81,7 +79,10 @@ impl InferInput {
             (Some(size), None) => {
                 let size = usize::try_from(size).unwrap_or(usize::MAX);
                 if size > tensors.len() {
-                    return Err(refuse(format!("binary_data_size is {size}, but {} bytes are left", tensors.len())));
+                    return Err(refuse(format!(
+                        "binary_data_size is {size}, but {} bytes are left",
+                        tensors.len()
+                    )));
                 }
                 let (bytes, rest) = tensors.split_at(size);
                 *tensors = rest;

@@ -55,7 +55,10 @@ async fn list(State(service): State<Serving>) -> Json<Value> {
     Json(json!({"models": service.names()}))
 }
 
-async fn ready(State(service): State<Serving>, Path(model): Path<String>) -> OpenInferenceResult<Json<Value>> {
+async fn ready(
+    State(service): State<Serving>,
+    Path(model): Path<String>,
+) -> OpenInferenceResult<Json<Value>> {
     service.describe(&model)?;
     Ok(Json(json!({"name": model, "ready": true})))
 }
@@ -76,7 +79,10 @@ async fn metadata_of_version(
     metadata(service, Path(model)).await
 }
 
-async fn metadata(State(service): State<Serving>, Path(model): Path<String>) -> OpenInferenceResult<Json<Value>> {
+async fn metadata(
+    State(service): State<Serving>,
+    Path(model): Path<String>,
+) -> OpenInferenceResult<Json<Value>> {
     let (signature, versions, outputs) = service.describe(&model)?;
     let inputs: Vec<Value> = signature
         .inputs
@@ -120,7 +126,9 @@ fn answer(
 ) -> Result<Response, ServingError> {
     let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     if let Some(encoding) = encoding.filter(|encoding| *encoding != "identity") {
-        return Err(ServingError::request(format!("content encoding {encoding:?} is not supported; send it plain")));
+        return Err(ServingError::request(format!(
+            "content encoding {encoding:?} is not supported; send it plain"
+        )));
     }
     let (text, tensors) = split(headers, body)?;
     let request: InferRequest = json::parse(text)?;
@@ -167,7 +175,9 @@ fn event_time(parameters: &Parameters) -> Result<Option<Timestamp>, ServingError
         Some(Value::String(text)) => Timestamp::parse(text)
             .map(Some)
             .map_err(|error| ServingError::request(format!("parameter event_time: {error}"))),
-        Some(other) => Err(ServingError::request(format!("parameter event_time is {other}, expected a time"))),
+        Some(other) => {
+            Err(ServingError::request(format!("parameter event_time is {other}, expected a time")))
+        }
     }
 }
 

@@ -58,12 +58,15 @@ fn view(service: &Serving, endpoint: Endpoint) -> EndpointView {
         Some(candidate) if candidate.share == 0.0 => ("shadow", "accent"),
         Some(_) => ("canary", "warn"),
     };
-    let inputs = service.describe(&endpoint.name).map(|(signature, _, _)| signature.inputs).unwrap_or_default();
+    let inputs =
+        service.describe(&endpoint.name).map(|(signature, _, _)| signature.inputs).unwrap_or_default();
     let tensors: Vec<String> = inputs
         .iter()
         .map(|column| {
             let (name, datatype) = (&column.name, column.kind.datatype());
-            format!("    {{\"name\": \"{name}\", \"shape\": [1, 1], \"datatype\": \"{datatype}\", \"data\": [1]}}")
+            format!(
+                "    {{\"name\": \"{name}\", \"shape\": [1, 1], \"datatype\": \"{datatype}\", \"data\": [1]}}"
+            )
         })
         .collect();
     EndpointView {
@@ -98,13 +101,17 @@ struct ListView {
 
 async fn list(State(pages): State<Pages>) -> PageResult<Html<String>> {
     let endpoints = pages.service.list().await?.into_iter().map(|one| view(&pages.service, one)).collect();
-    let head = PageHead { section: "endpoints", path: "/endpoints".to_owned(), title: "Endpoints".to_owned() };
+    let head =
+        PageHead { section: "endpoints", path: "/endpoints".to_owned(), title: "Endpoints".to_owned() };
     Ok(pages.ui.page("serving/list.html", &head, &ListView { endpoints })?)
 }
 
 async fn endpoint(State(pages): State<Pages>, Path(name): Path<String>) -> PageResult<Html<String>> {
     let view = view(&pages.service, pages.service.get(&name).await?);
-    let head =
-        PageHead { section: "endpoints", path: format!("/endpoints/{name}"), title: format!("Endpoint {name}") };
+    let head = PageHead {
+        section: "endpoints",
+        path: format!("/endpoints/{name}"),
+        title: format!("Endpoint {name}"),
+    };
     Ok(pages.ui.page("serving/endpoint.html", &head, &view)?)
 }

@@ -125,6 +125,20 @@ async fn a_token_ends_with_its_lifetime_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_revoked_principal_is_unknown_and_others_are_not() {
+    for test in both_engines(&[MIGRATIONS]).await {
+        let authenticator = authenticator(&test);
+        let gone = authenticator.create_token("ines", &[Role::Business], None).await.unwrap();
+        let kept = authenticator.create_token("omar", &[Role::Business], None).await.unwrap();
+        assert_eq!(authenticator.revoke_token("ines").await.unwrap(), 1, "{:?}", test.db.engine());
+        assert_eq!(authenticator.revoke_token("ines").await.unwrap(), 0, "{:?}", test.db.engine());
+        let outcome = authenticator.authenticate(Some(&format!("Bearer {gone}")), true).await;
+        assert!(matches!(outcome, Err(AuthError::Unknown)), "{:?}", test.db.engine());
+        authenticator.authenticate(Some(&format!("Bearer {kept}")), false).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn the_database_holds_the_hash_and_not_the_token() {
     for test in both_engines(&[MIGRATIONS]).await {
         let authenticator = authenticator(&test);

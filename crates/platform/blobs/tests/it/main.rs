@@ -6,7 +6,8 @@ use platform_blobs::{BlobDigest, BlobError, Blobs};
 async fn a_stream_is_stored_under_its_hash_once() {
     let directory = tempfile::tempdir().unwrap();
     let blobs = Blobs::local(directory.path()).unwrap();
-    let parts = || stream::iter(vec![Ok::<_, String>(Bytes::from_static(b"ab")), Ok(Bytes::from_static(b"c"))]);
+    let parts =
+        || stream::iter(vec![Ok::<_, String>(Bytes::from_static(b"ab")), Ok(Bytes::from_static(b"c"))]);
     let first = blobs.put_stream(parts()).await.unwrap();
     let again = blobs.put_bytes(Bytes::from_static(b"abc")).await.unwrap();
     assert_eq!(first.digest, again.digest);

@@ -69,6 +69,20 @@ async fn a_migration_that_fails_leaves_nothing_and_can_be_mended() {
     }
 }
 
+#[tokio::test]
+async fn a_database_of_a_newer_release_is_refused_by_an_older_one() {
+    for test in both_engines(&[SHOP]).await {
+        test.db.migrate(&[set(&[FIRST, SECOND])]).await.unwrap();
+        let error = test.db.migrate(&[set(&[FIRST])]).await.unwrap_err();
+        match &error {
+            DbError::MigrationUnknown { group, version } => {
+                assert_eq!((group.as_str(), *version), ("books", 2))
+            }
+            other => panic!("{:?}: {other}", test.db.engine()),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_servers_may_migrate_at_the_same_time() {
     for test in both_engines(&[SHOP]).await {

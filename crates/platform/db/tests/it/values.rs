@@ -72,6 +72,18 @@ async fn every_kind_of_value_comes_back_as_it_went_in() {
 }
 
 #[tokio::test]
+async fn text_with_a_nul_is_refused_on_both_engines() {
+    for test in both_engines(&[SHOP]).await {
+        let engine = test.db.engine();
+        let insert = "INSERT INTO kinds (id, words) VALUES (1, $1)";
+        let written = test.db.write(move |tx| tx.execute(insert, args!["a\0b"])).await;
+        assert!(matches!(written, Err(DbError::NulText)), "{engine:?}: {written:?}");
+        let read = test.db.read("SELECT id FROM kinds WHERE words = $1", args!["a\0b"]).await;
+        assert!(matches!(read, Err(DbError::NulText)), "{engine:?}: {read:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_whole_number_fits_a_real_column() {
     for test in both_engines(&[SHOP]).await {
         let insert = "INSERT INTO kinds (id, fraction) VALUES (1, $1)";

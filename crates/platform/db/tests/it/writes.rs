@@ -71,6 +71,19 @@ async fn actions_after_the_commit_run_once_in_order_and_before_the_answer() {
 }
 
 #[tokio::test]
+async fn an_action_that_panics_costs_neither_the_answer_nor_the_next_write() {
+    for test in both_engines(&[SHOP]).await {
+        let engine = test.db.engine();
+        let written = test.db.write(|tx| {
+            tx.after_commit(|| panic!("on purpose"));
+            insert_item(tx, 1, "kept")
+        });
+        assert_eq!(written.await.unwrap(), 1, "{engine:?}");
+        assert_eq!(test.db.write(|tx| insert_item(tx, 2, "kept too")).await.unwrap(), 1, "{engine:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_taken_key_is_told_from_other_errors() {
     let cases = [
         ("taken primary key", "INSERT INTO items (id, name) VALUES (1, 'other')", true),

@@ -80,7 +80,7 @@ fn the_minimal_file_is_filled_with_defaults() {
         (Span::days(1), Span::days(7), 1000)
     );
     assert_eq!((file.watch.drift.every, file.watch.drift.window), (Span::days(7), Span::days(30)));
-    assert_eq!((file.rebuild.window, file.rebuild.min_rows), (Span::days(60), 2000));
+    assert_eq!((file.rebuild.window, file.rebuild.min_rows), (Span::days(30), 2000));
     assert_eq!((file.rebuild.budget.attempts, file.rebuild.budget.per), (12, Span::days(365)));
 }
 
@@ -251,6 +251,72 @@ fn a_file_that_breaks_a_rule_is_refused_with_line_key_and_rule() {
             "is 0, expected a positive span",
         ),
         (
+            "negative bound of the gate",
+            with(
+                "model:\n  name: taxi-duration\n",
+                "model:\n  name: taxi-duration\n  gate: { max_mae: -1 }\n",
+            ),
+            "max_mae",
+            "model.gate.max_mae",
+            "is -1, expected a number of at least 0",
+        ),
+        (
+            "placeholder without its brace",
+            with("command: python train.py", "command: python train.py ${params.depth --fast"),
+            "--fast",
+            "pipeline.stages.train.command",
+            "${params.depth has no closing brace",
+        ),
+        (
+            "stage without time",
+            with("      outs: [train", "      deadline: 0s\n      outs: [train"),
+            "deadline: 0s",
+            "pipeline.stages.prepare.deadline",
+            "is 0, expected a positive span",
+        ),
+        (
+            "rollout without time",
+            append("rollout:\n  deadline: 0d\n"),
+            "deadline:",
+            "rollout.deadline",
+            "is 0, expected a positive span",
+        ),
+        (
+            "step that is judged on nothing",
+            append("rollout:\n  step_rows: 0\n"),
+            "step_rows:",
+            "rollout.step_rows",
+            "is 0, expected at least 1",
+        ),
+        (
+            "shadow of one row",
+            append("rollout:\n  shadow_rows: 1\n"),
+            "shadow_rows:",
+            "rollout.shadow_rows",
+            "is 1, expected at least 2",
+        ),
+        (
+            "negative margin",
+            append("rollout:\n  margin: -0.1\n"),
+            "margin:",
+            "rollout.margin",
+            "is -0.1, expected a number of at least 0 and below 1",
+        ),
+        (
+            "drift at any distance",
+            append("watch:\n  drift:\n    threshold: 0\n"),
+            "threshold:",
+            "watch.drift.threshold",
+            "is 0, expected a number above 0",
+        ),
+        (
+            "negative follow-up",
+            append("rebuild:\n  follow_up_factor: -1\n"),
+            "follow_up_factor:",
+            "rebuild.follow_up_factor",
+            "is -1, expected a number of at least 0",
+        ),
+        (
             "too few rows",
             append("rebuild:\n  min_rows: 9\n"),
             "min_rows:",
@@ -366,6 +432,32 @@ fn a_value_of_the_wrong_type_is_told_by_its_key_or_its_text() {
             || found.rule.contains(key)
             || found.rule.contains(&format!("{value:?}"));
         assert!(is_told, "neither {key} nor {value:?} in: {found}");
+    }
+}
+
+#[test]
+fn a_problem_of_shape_names_the_key_and_repeats_no_place() {
+    let cases = [
+        (
+            with("cost_under: 0.5", "cost_under: much"),
+            "business.cost_under",
+            "invalid number, found \"much\"",
+        ),
+        (with("version: 1", "version: one"), "version", "invalid whole number, found \"one\""),
+        (
+            with("deps: [prepare.py]", "deps: prepare.py"),
+            "pipeline.stages.prepare.deps",
+            "expected sequence start, found \"prepare.py\"",
+        ),
+        (
+            with("currency: USD", "currency: [USD]"),
+            "business.currency",
+            "expected string scalar, found a list",
+        ),
+    ];
+    for (text, key, rule) in cases {
+        let found = problems(&text).remove(0);
+        assert_eq!((found.key.as_str(), found.rule.as_str()), (key, rule));
     }
 }
 

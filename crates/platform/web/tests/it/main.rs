@@ -257,6 +257,23 @@ async fn unknown_routes_and_wrong_methods_are_problems() {
 }
 
 #[tokio::test]
+async fn what_no_route_answers_is_refused_in_the_words_of_the_path() {
+    let server = Server::start().await;
+    for (line, status, key) in [
+        ("GET /api/2.0/mlflow/nothing", 404, "error_code"),
+        ("GET /ajax-api/nothing", 404, "error_code"),
+        ("GET /v2/nothing", 404, "error"),
+        ("GET /v2/approve", 405, "error"),
+    ] {
+        let answer = server.ask(line, &[]).await;
+        assert_eq!(answer.status, status, "{line}");
+        assert!(answer.json()[key].is_string(), "{line}: {answer:?}");
+    }
+    let large = ask(server.address, "POST /small", &[], &"x".repeat(BODY_LIMIT_BYTES + 1)).await;
+    assert_eq!((large.status, large.problem().as_str()), (413, "web/request"));
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_refused_and_one_within_it_is_not() {
     let server = Server::start().await;
     let cases = [
