@@ -1,1 +1,35 @@
-fn main() {}
+//! `cargo xtask COMMAND`: what a contributor runs.
+
+mod postgres;
+mod suite;
+mod tidy;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask COMMAND\n\n  test     every test, installing what it needs\n  tidy     rules of the house\n  schema   write docs/reference/loopwright.schema.json anew";
+
+fn main() -> ExitCode {
+    let root = root();
+    let command = std::env::args().nth(1).unwrap_or_default();
+    let outcome = match command.as_str() {
+        "test" => suite::run(&root),
+        "tidy" => tidy::run(&root),
+        "schema" => suite::write_schema(&root),
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's folder.
+fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or(here.clone(), PathBuf::from)
+}

@@ -60,6 +60,7 @@ CREATE TABLE run_inputs (
     schema_json TEXT,
     profile_json TEXT,
     tags_json TEXT NOT NULL,
+    context TEXT NOT NULL,
     PRIMARY KEY (run_id, name, digest)
 );
 CREATE TABLE logged_models (

@@ -2,6 +2,7 @@ use platform_blobs::BlobError;
 use platform_db::DbError;
 use platform_events::EventError;
 use platform_primitives::{ErrorKind, Fault};
+use platform_web::mlflow::search::SearchError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExperimentError {
@@ -33,6 +34,8 @@ pub enum ExperimentError {
     #[error("{feature} is not supported by this server")]
     Unsupported { feature: String },
     #[error(transparent)]
+    Search(#[from] SearchError),
+    #[error(transparent)]
     Blob(#[from] BlobError),
     #[error(transparent)]
     Db(#[from] DbError),
@@ -61,6 +64,7 @@ impl Fault for ExperimentError {
             }
             Self::Invalid { .. } => ErrorKind::Invalid,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Search(error) => error.kind(),
             Self::Blob(error) => error.kind(),
             Self::Db(error) => error.kind(),
             Self::Event(error) => error.kind(),
@@ -82,6 +86,7 @@ impl Fault for ExperimentError {
             Self::TagNotFound { .. } => "experiments/tag-not-found",
             Self::ArtifactNotFound { .. } => "experiments/artifact-not-found",
             Self::Unsupported { .. } => "experiments/unsupported",
+            Self::Search(error) => error.code(),
             Self::Blob(error) => error.code(),
             Self::Db(error) => error.code(),
             Self::Event(error) => error.code(),

@@ -6,7 +6,6 @@ mod artifacts;
 mod error;
 mod mlflow;
 mod model;
-mod search;
 mod service;
 mod store;
 mod ui;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use platform_db::{ColumnKind, Db, Row, Tx, Value, args};
 use platform_primitives::Timestamp;
+use platform_web::mlflow::search::{self, Domain, Side};
 
 use crate::ExperimentError;
 use crate::artifacts::ArtifactPath;
 use crate::model::*;
-use crate::search::{self, Domain, Side};
 
 type Result<T> = std::result::Result<T, ExperimentError>;
 
@@ -29,14 +29,31 @@ pub(crate) const RUNS: Domain = Domain {
             table: "metric_latest",
             join: "s.run_id = r.id",
             numeric: true,
+            missing_differs: false,
         },
         Side {
             names: &["params", "param", "parameters", "parameter"],
             table: "run_params",
             join: "s.run_id = r.id",
             numeric: false,
+            missing_differs: false,
         },
-        Side { names: &["tags", "tag"], table: "run_tags", join: "s.run_id = r.id", numeric: false },
+        Side {
+            names: &["tags", "tag"],
+            table: "run_tags",
+            join: "s.run_id = r.id",
+            numeric: false,
+            missing_differs: false,
+        },
+        Side {
+            names: &["dataset", "datasets"],
+            table: "(SELECT run_id, 'name' AS key, name AS value FROM run_inputs \
+                    UNION ALL SELECT run_id, 'digest', digest FROM run_inputs \
+                    UNION ALL SELECT run_id, 'context', context FROM run_inputs)",
+            join: "s.run_id = r.id",
+            numeric: false,
+            missing_differs: false,
+        },
     ],
 };
 
@@ -51,6 +68,7 @@ pub(crate) const EXPERIMENTS: Domain = Domain {
         table: "experiment_tags",
         join: "s.experiment_id = e.id",
         numeric: false,
+        missing_differs: false,
     }],
 };
 
@@ -70,12 +88,14 @@ pub(crate) const LOGGED_MODELS: Domain = Domain {
             table: "logged_model_fields",
             join: "s.model_id = m.id AND s.kind = 'tag'",
             numeric: false,
+            missing_differs: false,
         },
         Side {
             names: &["params", "param"],
             table: "logged_model_fields",
             join: "s.model_id = m.id AND s.kind = 'param'",
             numeric: false,
+            missing_differs: false,
         },
     ],
 };
@@ -343,11 +363,14 @@ async fn pairs(
     rows.iter().map(|row| Ok((row.string(0)?, row.string(1)?))).collect()
 }
 
+/// The input tag under which MLflow says what a dataset was for.
+const CONTEXT_TAG: &str = "mlflow.data.context";
+
 pub(crate) fn put_input(tx: &mut Tx<'_>, run: &str, input: &DatasetInput) -> Result<()> {
     let tags = serde_json::to_string(&input.tags).expect("a map of texts is JSON");
     tx.execute(
-        "INSERT INTO run_inputs (run_id, name, digest, source_type, source, schema_json, profile_json, tags_json) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        "INSERT INTO run_inputs (run_id, name, digest, source_type, source, schema_json, profile_json, tags_json, \
+         context) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
         args![
             run,
             &input.name,
@@ -356,7 +379,8 @@ pub(crate) fn put_input(tx: &mut Tx<'_>, run: &str, input: &DatasetInput) -> Res
             &input.source,
             input.schema.clone(),
             input.profile.clone(),
-            tags
+            tags,
+            input.tags.get(CONTEXT_TAG).cloned().unwrap_or_default()
         ],
     )?;
     Ok(())

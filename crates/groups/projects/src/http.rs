@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use platform_auth::Permission::{Build, Read};
 use platform_web::dialect::{Dialect, ProblemResult};
-use platform_web::{Access, Caller, Routes, Surface};
+use platform_web::{Access, ApiJson, Caller, Routes, Surface};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ fn render(project: &Project) -> Value {
 async fn apply(
     State(service): State<Projects>,
     Caller(caller): Caller,
-    Json(body): Json<ApplyBody>,
+    ApiJson(body): ApiJson<ApplyBody>,
 ) -> ProblemResult<Json<Value>> {
     Ok(Json(render(&service.apply(&caller.name, &body.directory).await?)))
 }

@@ -1,6 +1,7 @@
 use platform_db::DbError;
 use platform_events::EventError;
 use platform_primitives::{ErrorKind, Failure, Fault};
+use platform_web::mlflow::search::SearchError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -25,6 +26,8 @@ pub enum RegistryError {
     #[error("{feature} is not supported by this server")]
     Unsupported { feature: &'static str },
     #[error(transparent)]
+    Search(#[from] SearchError),
+    #[error(transparent)]
     Port(#[from] Failure),
     #[error(transparent)]
     Db(#[from] DbError),
@@ -42,6 +45,7 @@ impl Fault for RegistryError {
             Self::Transition { .. } | Self::DigestChanged { .. } => ErrorKind::Conflict,
             Self::OwnModel { .. } | Self::GuardedAlias { .. } => ErrorKind::Forbidden,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Search(error) => error.kind(),
             Self::Port(error) => error.kind(),
             Self::Db(error) => error.kind(),
             Self::Event(error) => error.kind(),
@@ -60,6 +64,7 @@ impl Fault for RegistryError {
             Self::DigestChanged { .. } => "registry/digest-changed",
             Self::GuardedAlias { .. } => "registry/guarded-alias",
             Self::Unsupported { .. } => "registry/unsupported",
+            Self::Search(error) => error.code(),
             Self::Port(error) => error.code(),
             Self::Db(error) => error.code(),
             Self::Event(error) => error.code(),

@@ -85,11 +85,11 @@ impl Registry {
 
     pub(crate) async fn list_models(
         &self,
-        pattern: &str,
+        filter: &str,
         after: &str,
         limit: usize,
     ) -> Result<Vec<RegisteredModel>> {
-        store::models(&self.db, pattern, after, limit).await
+        store::models(&self.db, filter, after, limit).await
     }
 
     pub(crate) async fn change_model(
@@ -196,8 +196,8 @@ impl Registry {
         store::versions_where(&self.db, "v.run_id = $1", args![run], 100).await
     }
 
-    pub(crate) async fn all_versions(&self, limit: usize) -> Result<Vec<ModelVersion>> {
-        store::versions_where(&self.db, "1 = 1", args![], limit).await
+    pub(crate) async fn search_versions(&self, filter: &str, limit: usize) -> Result<Vec<ModelVersion>> {
+        store::search_versions(&self.db, filter, limit).await
     }
 
     pub(crate) async fn describe_version(

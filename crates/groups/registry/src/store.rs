@@ -4,11 +4,46 @@ use std::collections::BTreeMap;
 
 use platform_db::{Db, Row, Tx, Value, args};
 use platform_primitives::{Timestamp, new_id};
+use platform_web::mlflow::search::{self, Domain, Side};
 
 use crate::RegistryError;
 use crate::model::*;
 
 type Result<T> = std::result::Result<T, RegistryError>;
+
+/// What a search of models sees. A tag a model lacks differs from every value: the client leaves out prompts so.
+const MODELS: Domain = Domain {
+    attributes: &[
+        ("name", "name", false),
+        ("creation_timestamp", "created_ms", true),
+        ("last_updated_timestamp", "updated_ms", true),
+    ],
+    sides: &[Side {
+        names: &["tag", "tags"],
+        table: "registered_model_tags",
+        join: "s.model = registered_models.name",
+        numeric: false,
+        missing_differs: true,
+    }],
+};
+
+const VERSIONS: Domain = Domain {
+    attributes: &[
+        ("name", "v.model", false),
+        ("run_id", "v.run_id", false),
+        ("source_path", "v.source", false),
+        ("version_number", "v.version", true),
+        ("creation_timestamp", "v.created_ms", true),
+        ("last_updated_timestamp", "v.updated_ms", true),
+    ],
+    sides: &[Side {
+        names: &["tag", "tags"],
+        table: "model_version_tags",
+        join: "s.model = v.model AND s.version = v.version",
+        numeric: false,
+        missing_differs: true,
+    }],
+};
 
 const MODEL: &str = "name, description, project, created_ms, updated_ms";
 
@@ -67,18 +102,13 @@ pub(crate) async fn model(db: &Db, name: &str) -> Result<Option<RegisteredModel>
     }
 }
 
-/// By name, after `after`, at most `limit`; `pattern` is a LIKE pattern.
-pub(crate) async fn models(
-    db: &Db,
-    pattern: &str,
-    after: &str,
-    limit: usize,
-) -> Result<Vec<RegisteredModel>> {
-    let sql = format!(
-        "SELECT {MODEL} FROM registered_models WHERE name LIKE $1 AND name > $2 ORDER BY name LIMIT $3"
-    );
+/// By name, after `after`, at most `limit`.
+pub(crate) async fn models(db: &Db, filter: &str, after: &str, limit: usize) -> Result<Vec<RegisteredModel>> {
+    let mut arguments = args![after, limit as i64];
+    let more = search::conditions(&MODELS, filter, &mut arguments)?;
+    let sql = format!("SELECT {MODEL} FROM registered_models WHERE name > $1{more} ORDER BY name LIMIT $2");
     let mut found = Vec::new();
-    for row in db.read(sql, args![pattern, after, limit as i64]).await? {
+    for row in db.read(sql, arguments).await? {
         found.push(full_model(db, &row).await?);
     }
     Ok(found)
@@ -198,6 +228,13 @@ pub(crate) fn lock_version(tx: &mut Tx<'_>, model: &str, number: i64) -> Result<
 pub(crate) async fn version_by_number(db: &Db, model: &str, number: i64) -> Result<Option<ModelVersion>> {
     let condition = "v.model = $1 AND v.version = $2";
     Ok(versions_where(db, condition, args![model, number], 1).await?.into_iter().next())
+}
+
+/// Versions that a client's filter finds, newest first within a model.
+pub(crate) async fn search_versions(db: &Db, filter: &str, limit: usize) -> Result<Vec<ModelVersion>> {
+    let mut arguments = Vec::new();
+    let more = search::conditions(&VERSIONS, filter, &mut arguments)?;
+    versions_where(db, &format!("1 = 1{more}"), arguments, limit).await
 }
 
 /// Newest version first within a model; `condition` comes from this group only.

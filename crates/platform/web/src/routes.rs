@@ -9,7 +9,7 @@ use axum::handler::Handler;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
-use http::Method;
+use http::{Method, header};
 use platform_auth::Permission;
 use platform_primitives::{ErrorKind, Failure, Fault};
 
@@ -107,12 +107,15 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             Some(bytes) => DefaultBodyLimit::max(bytes),
             None => DefaultBodyLimit::disable(),
         };
-        let mut router =
-            self.router.layer(limit).layer(middleware::from_fn(
-                move |request: Request, next: Next| async move {
-                    dialect.translate(next.run(request).await).await
-                },
-            ));
+        let most = self.body_limit_bytes;
+        let mut router = self.router.layer(limit).layer(middleware::from_fn(
+            move |request: Request, next: Next| async move {
+                if let Some(failure) = declared_too_large(&request, most) {
+                    return dialect.render(&failure);
+                }
+                dialect.translate(next.run(request).await).await
+            },
+        ));
         if let Some(deadline) = self.deadline {
             router = router.layer(middleware::from_fn(move |request: Request, next: Next| {
                 within(deadline, dialect, request, next)
@@ -120,6 +123,14 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         }
         Surface { router: router.with_state(state), table: self.table }
     }
+}
+
+/// A body that says it is too large is refused before a byte of it is read.
+fn declared_too_large(request: &Request, most: Option<usize>) -> Option<Failure> {
+    let most = most?;
+    let declared = request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok()?;
+    let message = format!("the body has {declared} bytes, at most {most} are taken");
+    (declared > most as u64).then(|| Failure::new(ErrorKind::TooLarge, "web/body-too-large", message))
 }
 
 async fn guard(access: Access, dialect: Dialect, mut request: Request, next: Next) -> Response {

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use platform_auth::Permission::{Build, Read};
 use platform_primitives::{ErrorKind, Failure, Timestamp};
 use platform_web::dialect::{Dialect, ProblemResult};
-use platform_web::{Access, Caller, Routes, Surface};
+use platform_web::{Access, ApiJson, Caller, Routes, Surface};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ async fn build(
     State(service): State<Loops>,
     Path(project): Path<String>,
     Caller(caller): Caller,
-    Json(body): Json<BuildBody>,
+    ApiJson(body): ApiJson<BuildBody>,
 ) -> ProblemResult<Json<Value>> {
     let (clock, start) = match &body.replay_from {
         Some(text) => (ClockMode::Replay, time("replay_from", text)?),
@@ -63,7 +63,7 @@ struct ClockBody {
 async fn move_clock(
     State(service): State<Loops>,
     Path(project): Path<String>,
-    Json(body): Json<ClockBody>,
+    ApiJson(body): ApiJson<ClockBody>,
 ) -> ProblemResult<Json<Value>> {
     let waits_for = service.advance(&project, time("now", &body.now)?, ClockMode::Replay).await?;
     Ok(Json(json!({"waits_for": waits_for})))

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use platform_auth::Permission::{Predict, Read};
 use platform_primitives::{ErrorKind, Failure, Timestamp};
 use platform_web::dialect::{Dialect, ProblemResult};
-use platform_web::{Access, Routes, Surface};
+use platform_web::{Access, ApiJson, Routes, Surface};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ struct LabelsBody {
 async fn add_labels(
     State(service): State<Monitoring>,
     Path(name): Path<String>,
-    Json(body): Json<LabelsBody>,
+    ApiJson(body): ApiJson<LabelsBody>,
 ) -> ProblemResult<Json<Value>> {
     let sent = body.labels.len();
     let mut labels = Vec::with_capacity(sent);

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use platform_auth::Permission::{Approve, Read};
 use platform_web::dialect::{Dialect, ProblemResult};
-use platform_web::{Access, Caller, Routes, Surface};
+use platform_web::{Access, ApiJson, Caller, Routes, Surface};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ async fn approve(
     State(service): State<Registry>,
     Path((model, version)): Path<(String, i64)>,
     Caller(caller): Caller,
-    Json(verdict): Json<Verdict>,
+    ApiJson(verdict): ApiJson<Verdict>,
 ) -> ProblemResult<Json<ModelVersion>> {
     let digest = verdict.digest.as_deref();
     Ok(Json(service.approve(&caller, &model, version, digest, &verdict.reason).await?))
@@ -58,7 +58,7 @@ async fn reject(
     State(service): State<Registry>,
     Path((model, version)): Path<(String, i64)>,
     Caller(caller): Caller,
-    Json(verdict): Json<Verdict>,
+    ApiJson(verdict): ApiJson<Verdict>,
 ) -> ProblemResult<Json<ModelVersion>> {
     Ok(Json(service.reject(&caller, &model, version, &verdict.reason).await?))
 }

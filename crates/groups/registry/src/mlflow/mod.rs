@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Registry;
-use crate::model::{ModelVersion, RegisteredModel};
+use crate::model::{ModelVersion, RegisteredModel, VersionState};
 
 type Answer = MlflowResult<Json<Value>>;
 
@@ -78,8 +78,10 @@ fn model_json(model: &RegisteredModel, latest: &[ModelVersion]) -> Value {
 
 fn version_json(version: &ModelVersion) -> Value {
     let mut tags = tags(&version.tags);
-    // Visible to unmodified clients: where the version stands.
-    tags.push(json!({"key": "loopwright.state", "value": version.state.name()}));
+    // Once a gate has looked at it, unmodified clients see where the version stands.
+    if version.state != VersionState::Registered {
+        tags.push(json!({"key": "loopwright.state", "value": version.state.name()}));
+    }
     json!({
         "name": version.model,
         "version": version.version.to_string(),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answer, Pair, model_json, version_json};
-use crate::{Registry, RegistryError};
+use crate::Registry;
 
 #[derive(Deserialize)]
 pub(super) struct Create {
@@ -46,48 +46,10 @@ pub(super) struct Search {
     page_token: Option<String>,
 }
 
-/// `name = 'x'`, or `name LIKE 'x%'`; without a filter every name.
-enum NamePattern {
-    Exact(String),
-    Like(String),
-}
-
-fn name_pattern(filter: &str) -> Result<NamePattern, RegistryError> {
-    let invalid = || RegistryError::Invalid {
-        field: "filter",
-        value: filter.to_owned(),
-        rule: "expected nothing, name = 'x' or name LIKE 'x%'".to_owned(),
-    };
-    let filter = filter.trim();
-    if filter.is_empty() {
-        return Ok(NamePattern::Like("%".to_owned()));
-    }
-    let rest = filter.strip_prefix("name").ok_or_else(invalid)?.trim_start();
-    let (rest, exact) = match rest.strip_prefix('=') {
-        Some(rest) => (rest, true),
-        None => (rest.strip_prefix("LIKE").or_else(|| rest.strip_prefix("like")).ok_or_else(invalid)?, false),
-    };
-    let value = rest.trim();
-    let quoted = value.len() >= 2 && value.starts_with(['\'', '"']) && value.ends_with(&value[..1]);
-    let value = if quoted { &value[1..value.len() - 1] } else { return Err(invalid()) };
-    if exact {
-        return Ok(NamePattern::Exact(value.to_owned()));
-    }
-    Ok(NamePattern::Like(value.to_owned()))
-}
-
 pub(super) async fn search(State(service): State<Registry>, Query(query): Query<Search>) -> Answer {
     let limit = query.max_results.unwrap_or(100).clamp(1, 1_000) as usize;
-    let pattern = name_pattern(query.filter.as_deref().unwrap_or_default())?;
     let after = query.page_token.unwrap_or_default();
-    let models = match pattern {
-        NamePattern::Like(pattern) => service.list_models(&pattern, &after, limit).await?,
-        NamePattern::Exact(name) => match service.get_model(&name).await {
-            Ok(model) => vec![model],
-            Err(RegistryError::ModelNotFound { .. }) => Vec::new(),
-            Err(error) => return Err(error.into()),
-        },
-    };
+    let models = service.list_models(query.filter.as_deref().unwrap_or_default(), &after, limit).await?;
     let token = (models.len() == limit).then(|| models.last().map(|model| model.name.clone())).flatten();
     let models: Vec<_> = models.iter().map(|model| model_json(model, &[])).collect();
     Ok(Json(json!({"registered_models": models, "next_page_token": token})))

@@ -74,32 +74,9 @@ pub(super) struct Search {
     max_results: Option<i64>,
 }
 
-/// `name = 'x'`, `run_id = 'x'`, or nothing.
 pub(super) async fn search(State(service): State<Registry>, Query(query): Query<Search>) -> Answer {
     let limit = query.max_results.unwrap_or(10_000).clamp(1, 200_000) as usize;
-    let filter = query.filter.unwrap_or_default();
-    let invalid = || RegistryError::Invalid {
-        field: "filter",
-        value: filter.clone(),
-        rule: "expected nothing, name = 'x' or run_id = 'x'".to_owned(),
-    };
-    let found = match filter.split_once('=') {
-        None if filter.trim().is_empty() => service.all_versions(limit).await?,
-        None => return Err(invalid().into()),
-        Some((key, value)) => {
-            let value = value.trim();
-            let value = value
-                .strip_prefix(['\'', '"'])
-                .and_then(|rest| rest.strip_suffix(['\'', '"']))
-                .filter(|value| !value.contains(['\'', '"']))
-                .ok_or_else(invalid)?;
-            match key.trim() {
-                "name" => service.list_versions(value, limit).await?,
-                "run_id" => service.versions_of_run(value).await?,
-                _ => return Err(invalid().into()),
-            }
-        }
-    };
+    let found = service.search_versions(query.filter.as_deref().unwrap_or_default(), limit).await?;
     Ok(Json(json!({"model_versions": found.iter().map(version_json).collect::<Vec<_>>()})))
 }
 

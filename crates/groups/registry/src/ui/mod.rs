@@ -80,7 +80,7 @@ fn version_line(version: &ModelVersion) -> VersionLine {
 
 async fn models(State(pages): State<Pages>) -> PageResult<Html<String>> {
     let mut cards = Vec::new();
-    for model in pages.service.list_models("%", "", 100).await? {
+    for model in pages.service.list_models("", "", 100).await? {
         let versions = pages.service.list_versions(&model.name, 50).await?;
         cards.push(ModelCard {
             name: model.name,

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use platform_auth::Permission::{Deploy, Predict, Read};
 use platform_web::dialect::{Dialect, ProblemResult};
-use platform_web::{Access, Caller, Routes, Surface};
+use platform_web::{Access, ApiJson, Caller, Routes, Surface};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ async fn deploy(
     State(service): State<Serving>,
     Path(name): Path<String>,
     Caller(caller): Caller,
-    Json(body): Json<DeployBody>,
+    ApiJson(body): ApiJson<DeployBody>,
 ) -> ProblemResult<Json<Endpoint>> {
     let version = body
         .version

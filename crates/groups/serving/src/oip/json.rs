@@ -92,7 +92,10 @@ impl InferInput {
                 if !binary::is_number(&self.datatype) {
                     return Err(refuse(format!("has datatype {:?}, expected a number type", self.datatype)));
                 }
-                data.0
+                if let Some(text) = data.text {
+                    return Err(refuse(format!("holds the text {text:?}, expected numbers or null")));
+                }
+                data.values
             }
             (Some(_), Some(_)) => return Err(refuse("has both data and binary_data_size".to_owned())),
             (None, None) => return Err(refuse("has no data".to_owned())),
@@ -105,10 +108,15 @@ impl InferInput {
     }
 }
 
-/// A flat or nested list of numbers, row-major; null is NaN.
-struct Numbers(Vec<f64>);
+/// A flat or nested list of numbers, row-major; null is NaN. A text among them is kept for the refusal, which
+/// names the input.
+#[derive(Default)]
+struct Numbers {
+    values: Vec<f64>,
+    text: Option<String>,
+}
 
-struct Flatten<'v>(&'v mut Vec<f64>);
+struct Flatten<'v>(&'v mut Numbers);
 
 impl<'de> Visitor<'de> for Flatten<'_> {
     type Value = ();
@@ -117,23 +125,27 @@ impl<'de> Visitor<'de> for Flatten<'_> {
         f.write_str("a number, null, or a list of them")
     }
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.0.push(value);
+        self.0.values.push(value);
         Ok(())
     }
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.0.push(value as f64);
+        self.0.values.push(value as f64);
         Ok(())
     }
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.0.push(value as f64);
+        self.0.values.push(value as f64);
         Ok(())
     }
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.0.push(f64::from(u8::from(value)));
+        self.0.values.push(f64::from(u8::from(value)));
         Ok(())
     }
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.0.push(f64::NAN);
+        self.0.values.push(f64::NAN);
+        Ok(())
+    }
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.0.text.get_or_insert_with(|| value.chars().take(40).collect());
         Ok(())
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
@@ -151,8 +163,8 @@ impl<'de> serde::de::DeserializeSeed<'de> for Flatten<'_> {
 
 impl<'de> Deserialize<'de> for Numbers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut values = Vec::new();
-        deserializer.deserialize_any(Flatten(&mut values)).map_err(D::Error::custom)?;
-        Ok(Self(values))
+        let mut numbers = Self::default();
+        deserializer.deserialize_any(Flatten(&mut numbers)).map_err(D::Error::custom)?;
+        Ok(numbers)
     }
 }

@@ -2,6 +2,7 @@
 //! Translates; decides nothing.
 
 mod binary;
+mod compression;
 mod json;
 
 use axum::Json;
@@ -122,14 +123,10 @@ fn answer(
     model: &str,
     version: Option<&str>,
     headers: &HeaderMap,
-    body: &Bytes,
+    body: &[u8],
 ) -> Result<Response, ServingError> {
-    let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-    if let Some(encoding) = encoding.filter(|encoding| *encoding != "identity") {
-        return Err(ServingError::request(format!(
-            "content encoding {encoding:?} is not supported; send it plain"
-        )));
-    }
+    let body = compression::plain(headers, body, BODY_LIMIT)?;
+    let body: &[u8] = &body;
     let (text, tensors) = split(headers, body)?;
     let request: InferRequest = json::parse(text)?;
     let wants_binary = request.wants_binary();

@@ -1,6 +1,8 @@
 //! What every MLflow adapter needs of the wire: bodies, 64-bit numbers as text, numbers JSON cannot say.
 //! Source: observed with mlflow 3.17.2.
 
+pub mod search;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;

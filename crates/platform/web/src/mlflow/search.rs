@@ -1,26 +1,47 @@
 //! MLflow's filter and order grammar, turned into SQL with arguments.
 //!
-//! `metrics.mae < 1.5 and params.booster = 'gbdt'`: clauses joined by AND; entity prefixes metrics, params,
-//! tags, attributes; `= != > >= < <= LIKE ILIKE IN`.
+//! `metrics.mae < 1.5 and params.booster = 'gbdt'`: clauses joined by AND; an entity prefix or none for attributes;
+//! `= != > >= < <= LIKE ILIKE IN`, `NOT IN`, `IS NULL`, `IS NOT NULL`. Each group says what can be searched with a
+//! [`Domain`]; values always travel as arguments.
 
 use platform_db::Value;
 
-use crate::ExperimentError;
+use platform_primitives::{ErrorKind, Fault};
+
+/// A filter or an order that is not in the grammar.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("Invalid value {value:?} for parameter '{field}' supplied: {rule}")]
+pub struct SearchError {
+    pub field: &'static str,
+    pub value: String,
+    pub rule: String,
+}
+
+impl Fault for SearchError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Invalid
+    }
+    fn code(&self) -> &'static str {
+        "mlflow/search"
+    }
+}
 
 /// What is searched: its own columns and its side tables.
-pub(crate) struct Domain {
+pub struct Domain {
     /// Attribute name as clients write it, column, and whether it is a number.
     pub attributes: &'static [(&'static str, &'static str, bool)],
     /// Condition that ties a side table's row to the searched row, with `{table}`, `{key}` for the key's placeholder.
     pub sides: &'static [Side],
 }
 
-pub(crate) struct Side {
+pub struct Side {
     pub names: &'static [&'static str],
     pub table: &'static str,
     /// `SELECT` condition that joins, for example `s.run_id = r.id`.
     pub join: &'static str,
     pub numeric: bool,
+    /// `!=` finds rows that lack the key too.
+    pub missing_differs: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -35,11 +56,29 @@ enum Token {
     Comma,
 }
 
-fn invalid(filter: &str, rule: impl Into<String>) -> ExperimentError {
-    ExperimentError::invalid("filter", filter, rule)
+impl std::fmt::Display for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(text) | Self::Operator(text) => f.write_str(text),
+            Self::Text(text) => write!(f, "'{text}'"),
+            Self::Number(number) => number.fmt(f),
+            Self::Open => f.write_str("("),
+            Self::Close => f.write_str(")"),
+            Self::Comma => f.write_str(","),
+        }
+    }
 }
 
-fn tokens(filter: &str) -> Result<Vec<Token>, ExperimentError> {
+/// A token as a message shows it.
+fn shown(token: Option<&Token>) -> String {
+    token.map_or("the end".to_owned(), ToString::to_string)
+}
+
+fn invalid(filter: &str, rule: impl Into<String>) -> SearchError {
+    SearchError { field: "filter", value: filter.to_owned(), rule: rule.into() }
+}
+
+fn tokens(filter: &str) -> Result<Vec<Token>, SearchError> {
     let mut tokens = Vec::new();
     let mut rest = filter.trim_start();
     while let Some(first) = rest.chars().next() {
@@ -86,7 +125,7 @@ fn tokens(filter: &str) -> Result<Vec<Token>, ExperimentError> {
 }
 
 /// `metrics.mae`, ``metrics.`my key` ``, `tags."mlflow.user"`.
-fn name_token(filter: &str, rest: &str) -> Result<(String, usize), ExperimentError> {
+fn name_token(filter: &str, rest: &str) -> Result<(String, usize), SearchError> {
     let mut name = String::new();
     let mut at = 0;
     while let Some(c) = rest[at..].chars().next() {
@@ -108,11 +147,7 @@ fn name_token(filter: &str, rest: &str) -> Result<(String, usize), ExperimentErr
 }
 
 /// Adds `AND …` conditions for `filter` and their arguments.
-pub(crate) fn conditions(
-    domain: &Domain,
-    filter: &str,
-    arguments: &mut Vec<Value>,
-) -> Result<String, ExperimentError> {
+pub fn conditions(domain: &Domain, filter: &str, arguments: &mut Vec<Value>) -> Result<String, SearchError> {
     let tokens = tokens(filter)?;
     let mut sql = String::new();
     let mut at = 0;
@@ -120,33 +155,49 @@ pub(crate) fn conditions(
         let Token::Name(name) = &tokens[at] else {
             return Err(invalid(filter, "expected `entity.key operator value`, clauses joined by AND"));
         };
-        let Some(Token::Operator(operator)) = tokens.get(at + 1) else {
-            return Err(invalid(filter, format!("expected an operator after {name:?}")));
-        };
-        let (values, used) = values(filter, operator, &tokens[at + 2..])?;
+        let (operator, words) = operator(filter, name, &tokens[at + 1..])?;
+        let (values, used) = values(filter, operator, &tokens[at + 1 + words..])?;
         sql.push_str(&clause(domain, filter, name, operator, values, arguments)?);
-        at += 2 + used;
+        at += 1 + words + used;
         match tokens.get(at) {
             None => break,
             Some(Token::Operator(word)) if word == "AND" => at += 1,
             Some(other) => {
-                return Err(invalid(filter, format!("Invalid clause(s) in filter string: {other:?}")));
+                return Err(invalid(filter, format!("Invalid clause(s) in filter string: {other}")));
             }
         }
     }
     Ok(sql)
 }
 
-fn values(filter: &str, operator: &str, tokens: &[Token]) -> Result<(Vec<Value>, usize), ExperimentError> {
+/// The operator and how many words it takes.
+fn operator<'t>(filter: &str, name: &str, tokens: &'t [Token]) -> Result<(&'t str, usize), SearchError> {
+    let word = |index: usize| match tokens.get(index) {
+        Some(Token::Operator(word)) => word.as_str(),
+        _ => "",
+    };
+    match (word(0), word(1), word(2)) {
+        ("", _, _) => Err(invalid(filter, format!("expected an operator after {name:?}"))),
+        ("IS", "NULL", _) => Ok(("IS NULL", 2)),
+        ("IS", "NOT", "NULL") => Ok(("IS NOT NULL", 3)),
+        ("NOT", "IN", _) => Ok(("NOT IN", 2)),
+        (one, _, _) => Ok((one, 1)),
+    }
+}
+
+fn values(filter: &str, operator: &str, tokens: &[Token]) -> Result<(Vec<Value>, usize), SearchError> {
     let value = |token: Option<&Token>| match token {
         Some(Token::Text(text)) => Ok(Value::Text(text.clone())),
         Some(Token::Number(number)) => Ok(Value::Real(*number)),
         other => Err(invalid(
             filter,
-            format!("expected a quoted text or a number after {operator}, found {other:?}"),
+            format!("expected a quoted text or a number after {operator}, found {}", shown(other)),
         )),
     };
-    if operator != "IN" {
+    if matches!(operator, "IS NULL" | "IS NOT NULL") {
+        return Ok((Vec::new(), 0));
+    }
+    if !matches!(operator, "IN" | "NOT IN") {
         return Ok((vec![value(tokens.first())?], 1));
     }
     if tokens.first() != Some(&Token::Open) {
@@ -171,7 +222,7 @@ fn clause(
     operator: &str,
     values: Vec<Value>,
     arguments: &mut Vec<Value>,
-) -> Result<String, ExperimentError> {
+) -> Result<String, SearchError> {
     let (prefix, key) = name.split_once('.').unwrap_or(("attribute", name));
     let mut push = |value: Value| {
         arguments.push(value);
@@ -182,6 +233,9 @@ fn clause(
         let Some((_, column, numeric)) = found else {
             return Err(invalid(filter, format!("{key:?} is not a searchable attribute")));
         };
+        if values.is_empty() {
+            return Ok(format!(" AND {column} {operator}"));
+        }
         return Ok(format!(" AND {}", comparison(filter, column, operator, *numeric, values, &mut push)?));
     }
     let side = domain.sides.iter().find(|side| side.names.contains(&prefix));
@@ -189,9 +243,21 @@ fn clause(
         return Err(invalid(filter, format!("{prefix:?} is not a searchable entity")));
     };
     let key = push(Value::Text(key.to_owned()));
-    let compared = comparison(filter, "s.value", operator, side.numeric, values, &mut push)?;
     let (table, join) = (side.table, side.join);
-    Ok(format!(" AND EXISTS (SELECT 1 FROM {table} s WHERE {join} AND s.key = {key} AND {compared})"))
+    let exists =
+        |compared: &str| format!("EXISTS (SELECT 1 FROM {table} s WHERE {join} AND s.key = {key}{compared})");
+    Ok(match operator {
+        "IS NULL" => format!(" AND NOT {}", exists("")),
+        "IS NOT NULL" => format!(" AND {}", exists("")),
+        "!=" if side.missing_differs => {
+            let equal = comparison(filter, "s.value", "=", side.numeric, values, &mut push)?;
+            format!(" AND NOT {}", exists(&format!(" AND {equal}")))
+        }
+        _ => {
+            let compared = comparison(filter, "s.value", operator, side.numeric, values, &mut push)?;
+            format!(" AND {}", exists(&format!(" AND {compared}")))
+        }
+    })
 }
 
 fn comparison(
@@ -201,19 +267,21 @@ fn comparison(
     numeric: bool,
     values: Vec<Value>,
     push: &mut impl FnMut(Value) -> String,
-) -> Result<String, ExperimentError> {
+) -> Result<String, SearchError> {
     let is_number = |value: &Value| matches!(value, Value::Real(_));
     if values.iter().any(|value| is_number(value) != numeric) {
         let expected = if numeric { "a number" } else { "a quoted text" };
         return Err(invalid(filter, format!("{column:?} is compared with {expected}")));
     }
-    let allowed = if numeric { "= != > >= < <=" } else { "= != LIKE ILIKE IN" };
-    if !allowed.split(' ').any(|known| known == operator) {
+    let allowed = if numeric { "= != > >= < <=" } else { "= != LIKE ILIKE IN 'NOT IN'" };
+    if operator != "NOT IN" && !allowed.split(' ').any(|known| known == operator)
+        || operator == "NOT IN" && numeric
+    {
         return Err(invalid(filter, format!("operator {operator:?} is not among {allowed}")));
     }
-    if operator == "IN" {
+    if matches!(operator, "IN" | "NOT IN") {
         let holes: Vec<String> = values.into_iter().map(&mut *push).collect();
-        return Ok(format!("{column} IN ({})", holes.join(", ")));
+        return Ok(format!("{column} {operator} ({})", holes.join(", ")));
     }
     let hole = push(values.into_iter().next().unwrap_or(Value::Null));
     Ok(match operator {
@@ -224,14 +292,15 @@ fn comparison(
 }
 
 /// `ORDER BY` terms for MLflow's `order_by` strings; the caller adds the tie break.
-pub(crate) fn order_terms(
+pub fn order_terms(
     domain: &Domain,
     order_by: &[String],
     arguments: &mut Vec<Value>,
-) -> Result<Vec<String>, ExperimentError> {
+) -> Result<Vec<String>, SearchError> {
     let mut terms = Vec::new();
     for text in order_by {
-        let invalid = |rule: &str| ExperimentError::invalid("order_by", text.clone(), rule);
+        let invalid =
+            |rule: &str| SearchError { field: "order_by", value: text.clone(), rule: rule.to_owned() };
         let (name, used) = name_token(text, text.trim_start())?;
         let direction = match text.trim_start()[used..].trim().to_ascii_uppercase().as_str() {
             "" | "ASC" => "ASC",
@@ -267,6 +336,7 @@ mod tests {
             table: "metric_latest",
             join: "s.run_id = r.id",
             numeric: true,
+            missing_differs: false,
         }],
     };
 

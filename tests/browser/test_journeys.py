@@ -1,0 +1,131 @@
+"""What a person does, in the order of one story: the tests of this file build on each other."""
+
+import pytest
+import requests
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+MODEL = "taxi-price"
+APPROVAL = "Checked the error by zone; it may quote prices"
+REJECTION = "The weekend prices look wrong"
+MOST_TABS = 60
+
+
+def heading(browser):
+    """The text of the h1, also while the page is being replaced."""
+    try:
+        return browser.find_element(By.TAG_NAME, "h1").text
+    except StaleElementReferenceException:
+        return ""
+
+
+def press(browser, *keys):
+    ActionChains(browser).send_keys(*keys).perform()
+
+
+def tab_to(browser, is_it):
+    """Moves the focus with Tab alone, as somebody without a mouse does."""
+    for _ in range(MOST_TABS):
+        press(browser, Keys.TAB)
+        if is_it(browser.switch_to.active_element):
+            return
+    raise AssertionError("Tab never reaches it")
+
+
+def links_to(path):
+    return lambda element: (element.get_dom_attribute("href") or "") == path
+
+
+def named(name):
+    return lambda element: element.get_dom_attribute("name") == name
+
+
+def decides(decision):
+    return lambda element: element.get_dom_attribute("value") == decision
+
+
+def state(api, version):
+    return api(f"/models/{MODEL}/versions/{version}")["version"]["state"]
+
+
+def audit_rows(browser, url, kind):
+    browser.get(f"{url}/audit")
+    rows = [row.text for row in browser.find_elements(By.CSS_SELECTOR, "tbody tr")]
+    return [row for row in rows if kind in row]
+
+
+def test_an_approval_without_a_reason_is_stopped_by_the_form(browser, url, api, waiting):
+    waiting(1)
+    page = f"{url}/models/{MODEL}/1"
+    browser.get(page)
+    browser.find_element(By.CSS_SELECTOR, "button[value=approve]").click()
+    reason = browser.find_element(By.NAME, "reason")
+    assert reason.get_property("validity")["valueMissing"]
+    assert browser.current_url == page
+    assert state(api, 1) == "awaiting_approval"
+
+
+@pytest.mark.parametrize("reason", ["", "   "])
+def test_an_approval_without_a_reason_is_refused_by_the_server_too(url, api, reason):
+    fields = {"decision": "approve", "reason": reason, "digest": ""}
+    answer = requests.post(f"{url}/models/{MODEL}/1/decide", data=fields, timeout=10)
+    assert 400 <= answer.status_code < 500
+    assert "reason" in answer.text
+    assert state(api, 1) == "awaiting_approval"
+
+
+def test_without_scripts_the_loop_page_is_all_there(browser, url):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(f"{url}/projects/taxi")
+        assert "version 1 waits for approval" in heading(browser)
+        heads = [head.text for head in browser.find_elements(By.CSS_SELECTOR, "th")]
+        assert {"Month", "Answered by", "Verdict"} <= set(heads)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_the_first_version_is_approved_with_the_keyboard_only(browser, url, api, until):
+    browser.get(url)
+    for path in ["/projects/taxi", f"/models/{MODEL}/1"]:
+        tab_to(browser, links_to(path))
+        press(browser, Keys.ENTER)
+        until(lambda path=path: browser.current_url == url + path, f"{path} opens")
+    tab_to(browser, named("reason"))
+    press(browser, APPROVAL)
+    tab_to(browser, decides("approve"))
+    press(browser, Keys.ENTER)
+    until(lambda: "serving" in heading(browser), "the page says serving")
+    page = browser.find_element(By.TAG_NAME, "main").text
+    assert APPROVAL in page
+    assert not browser.find_elements(By.CSS_SELECTOR, "form.decide")
+    [approved] = audit_rows(browser, url, "approved")
+    assert APPROVAL in approved
+    assert "local:owner" in approved
+
+
+def test_a_rejection_shows_on_the_loop_page_without_a_reload(browser, url, api, waiting, until):
+    waiting(2)
+    browser.get(f"{url}/projects/taxi")
+    assert "version 2 waits for approval" in heading(browser)
+    until(lambda: browser.find_element(By.ID, "live-status").text == "live", "the page listens")
+    browser.execute_script("window.sameDocument = true")
+    loop = browser.current_window_handle
+
+    browser.switch_to.new_window("tab")
+    browser.get(f"{url}/models/{MODEL}/2")
+    browser.find_element(By.NAME, "reason").send_keys(REJECTION)
+    browser.find_element(By.CSS_SELECTOR, "button[value=reject]").click()
+    until(lambda: "rejected" in heading(browser), "the page says rejected")
+    assert REJECTION in browser.find_element(By.TAG_NAME, "main").text
+    browser.close()
+
+    browser.switch_to.window(loop)
+    until(lambda: "version 2 waits" not in heading(browser), "the headline changes")
+    assert browser.execute_script("return window.sameDocument")
+    assert browser.execute_script("return performance.getEntriesByType('navigation').length") == 1
+    assert state(api, 2) == "rejected"
+    [rejected] = audit_rows(browser, url, "rejected")
+    assert REJECTION in rejected
