@@ -121,17 +121,32 @@ def waiting(api):
     return wait
 
 
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
+@contextmanager
+def chromium(profile):
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
+    for flag in [*FLAGS, f"--user-data-dir={profile}"]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    driver.set_page_load_timeout(20)
-    yield driver
-    driver.quit()
+    driver.set_page_load_timeout(10)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def colleague(tmp_path_factory):
+    """The browser of a second person."""
+    with chromium(tmp_path_factory.mktemp("colleague")) as driver:
+        yield driver
 
 
 @pytest.fixture

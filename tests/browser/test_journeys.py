@@ -106,23 +106,19 @@ def test_the_first_version_is_approved_with_the_keyboard_only(browser, url, api,
     assert "local:owner" in approved
 
 
-def test_a_rejection_shows_on_the_loop_page_without_a_reload(browser, url, api, waiting, until):
+def test_a_rejection_shows_on_the_loop_page_without_a_reload(browser, colleague, url, api, waiting, until):
     waiting(2)
     browser.get(f"{url}/projects/taxi")
     assert "version 2 waits for approval" in heading(browser)
     until(lambda: browser.find_element(By.ID, "live-status").text == "live", "the page listens")
     browser.execute_script("window.sameDocument = true")
-    loop = browser.current_window_handle
 
-    browser.switch_to.new_window("tab")
-    browser.get(f"{url}/models/{MODEL}/2")
-    browser.find_element(By.NAME, "reason").send_keys(REJECTION)
-    browser.find_element(By.CSS_SELECTOR, "button[value=reject]").click()
-    until(lambda: "rejected" in heading(browser), "the page says rejected")
-    assert REJECTION in browser.find_element(By.TAG_NAME, "main").text
-    browser.close()
+    colleague.get(f"{url}/models/{MODEL}/2")
+    colleague.find_element(By.NAME, "reason").send_keys(REJECTION)
+    colleague.find_element(By.CSS_SELECTOR, "button[value=reject]").click()
+    until(lambda: "rejected" in heading(colleague), "the page says rejected")
+    assert REJECTION in colleague.find_element(By.TAG_NAME, "main").text
 
-    browser.switch_to.window(loop)
     until(lambda: "version 2 waits" not in heading(browser), "the headline changes")
     assert browser.execute_script("return window.sameDocument")
     assert browser.execute_script("return performance.getEntriesByType('navigation').length") == 1

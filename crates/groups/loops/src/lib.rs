@@ -35,7 +35,6 @@ pub mod kinds {
     pub const ATTEMPT_OPENED: &str = "loops.attempt_opened";
     pub const TRAINING: &str = "loops.training";
     pub const GATED: &str = "loops.gated";
-    pub const APPROVED: &str = "loops.approved";
     pub const SHADOWING: &str = "loops.shadowing";
     pub const CANARY: &str = "loops.canary";
     pub const PROMOTED: &str = "loops.promoted";

@@ -44,6 +44,8 @@ pub trait Builds: Send + Sync + 'static {
 }
 
 pub struct NewBuild {
+    /// The attempt's id: asked twice for the same attempt, the same run is meant.
+    pub id: String,
     pub project: String,
     pub label: String,
     pub directory: PathBuf,

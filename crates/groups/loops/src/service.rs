@@ -104,8 +104,11 @@ impl Loops {
         let number = store::attempts(&self.db, project).await?.len() as i64 + 1;
         let reason = "the project's first model".to_owned();
         let attempt = Attempt::new(new_id(), project, number, Cause::First, state.now, reason);
-        let payload = json!({"cause": attempt.cause, "reason": attempt.reason});
-        self.write(project, &endpoint, Some(state), attempt, kinds::ATTEMPT_OPENED, payload, actor).await
+        let mut payload = with_attempt(json!({"cause": attempt.cause, "reason": attempt.reason}), &attempt);
+        payload["clock"] = json!(state.now);
+        let event = NewEvent::new(kinds::ATTEMPT_OPENED, actor, format!("loop:{project}"));
+        let events = vec![event.project(project).payload(payload)];
+        self.write(project, &endpoint, state, Some(attempt), events).await
     }
 
     /// Moves every loop on as far as it goes without time passing. Called after events and at start.
@@ -152,7 +155,7 @@ impl Loops {
                 _ => None,
             };
             match moved {
-                Some(outcome) => self.write_outcome(&turn, outcome).await?,
+                Some(outcome) => self.write_outcome(&turn, outcome, Vec::new()).await?,
                 None => return Ok(()),
             }
         }
@@ -179,6 +182,7 @@ impl Loops {
             provided.insert(file.pipeline.holdout.clone(), window.holdout.clone());
         }
         let build = NewBuild {
+            id: attempt.id.clone(),
             project: turn.project.clone(),
             label: format!("attempt {}: {}", attempt.number, attempt.reason),
             directory: turn.source.directory.clone(),
@@ -385,17 +389,16 @@ impl Loops {
     async fn look(&self, mut turn: Turn, now: Timestamp) -> Result<()> {
         turn.state.now = now;
         if turn.state.champion == 0 {
-            return self.write_state(&turn, Vec::new()).await;
+            return self.write_look(&turn, None, Vec::new()).await;
         }
         let assessment = self.ports.monitoring.assess(&turn.endpoint, turn.state.champion, now).await?;
         let mut events = Vec::new();
         self.track_incident(&mut turn, &assessment, &mut events);
         match turn.open_attempt().cloned() {
             Some(attempt) if matches!(attempt.phase, Phase::Shadow | Phase::Canary) => {
-                self.write_state(&turn, events).await?;
-                self.judge_rollout(&turn, attempt).await
+                self.judge_rollout(&turn, attempt, events).await
             }
-            Some(_) => self.write_state(&turn, events).await,
+            Some(_) => self.write_look(&turn, None, events).await,
             None => self.decide(turn, &assessment, events).await,
         }
     }
@@ -435,10 +438,10 @@ impl Loops {
         let decision =
             policy::decide(&turn.source.file, &turn.state, &turn.attempts, assessment, follow_up_rows);
         match decision {
-            Decision::Nothing => self.write_state(&turn, events).await,
+            Decision::Nothing => self.write_look(&turn, None, events).await,
             Decision::HoldBack { reason } => {
                 self.hold_back(&mut turn, reason, &mut events);
-                self.write_state(&turn, events).await
+                self.write_look(&turn, None, events).await
             }
             Decision::Build { cause, from, onset, reason } => {
                 self.open(turn, cause, from, onset, reason, assessment, events).await
@@ -469,7 +472,7 @@ impl Loops {
         if rows < file.rebuild.min_rows {
             let reason = format!("fewer than {} labelled rows since the change", file.rebuild.min_rows);
             self.hold_back(&mut turn, reason, &mut events);
-            return self.write_state(&turn, events).await;
+            return self.write_look(&turn, None, events).await;
         }
         let window = self.ports.monitoring.training_set(&file, &turn.state.template, from).await?;
         let number = turn.attempts.len() as i64 + 1;
@@ -489,26 +492,17 @@ impl Loops {
             turn.state.follow_up = None;
         }
         events.push(self.event(&turn, kinds::ATTEMPT_OPENED, with_attempt(payload, &attempt)));
-        let (project, endpoint, state, log) =
-            (turn.project.clone(), turn.endpoint.clone(), turn.state.clone(), self.events.clone());
-        self.db
-            .write(move |tx| {
-                store::put_loop(tx, &project, &endpoint, &state, log.now())?;
-                store::put_attempt(tx, &attempt)?;
-                events.into_iter().try_for_each(|event| log.append(tx, event).map(|_| ()))?;
-                Ok::<_, LoopError>(())
-            })
-            .await
+        self.write_look(&turn, Some(attempt), events).await
     }
 
-    async fn judge_rollout(&self, turn: &Turn, mut attempt: Attempt) -> Result<()> {
+    async fn judge_rollout(&self, turn: &Turn, mut attempt: Attempt, events: Vec<NewEvent>) -> Result<()> {
         let version = attempt.version.unwrap_or_default();
         let paired = self.ports.monitoring.paired(&turn.endpoint, version, attempt.step_since).await?;
         let rollout = &turn.source.file.rollout;
         let outcome = match rollout::judge(rollout, &attempt, turn.state.now, &paired) {
             Judgement::Wait { verdict } => {
                 attempt.verdict = Some(verdict);
-                return self.write_quietly(attempt).await;
+                return self.write_look(turn, Some(attempt), events).await;
             }
             Judgement::Forward { verdict, step: Some(step) } => {
                 let share = rollout.canary_steps[step];
@@ -531,7 +525,9 @@ impl Loops {
                 ended(turn, attempt, Phase::RolledBack, verdict)?
             }
         };
-        self.write_outcome(turn, outcome).await
+        // The clock moves in the transaction that keeps what the look led to.
+        let outcome = Outcome { state: Some(outcome.state.unwrap_or_else(|| turn.state.clone())), ..outcome };
+        self.write_outcome(turn, outcome, events).await
     }
 
     // Writing
@@ -543,62 +539,35 @@ impl Loops {
             .payload(payload)
     }
 
-    async fn write_outcome(&self, turn: &Turn, outcome: Outcome) -> Result<()> {
-        let mut payload = outcome.payload;
-        payload["clock"] = json!(outcome.state.as_ref().map_or(turn.state.now, |state| state.now));
-        let (project, endpoint) = (turn.project.clone(), turn.endpoint.clone());
-        self.write(
-            &project,
-            &endpoint,
-            outcome.state,
-            outcome.attempt,
-            outcome.kind,
-            payload,
-            "platform:loop",
-        )
-        .await
+    async fn write_outcome(&self, turn: &Turn, outcome: Outcome, mut events: Vec<NewEvent>) -> Result<()> {
+        let state = outcome.state.unwrap_or_else(|| turn.state.clone());
+        let mut payload = with_attempt(outcome.payload, &outcome.attempt);
+        payload["clock"] = json!(state.now);
+        let event = NewEvent::new(outcome.kind, "platform:loop", format!("loop:{}", turn.project));
+        events.push(event.project(&turn.project).payload(payload));
+        self.write(&turn.project, &turn.endpoint, state, Some(outcome.attempt), events).await
     }
 
-    #[allow(clippy::too_many_arguments)] // one row of each table and its event
+    async fn write_look(&self, turn: &Turn, attempt: Option<Attempt>, events: Vec<NewEvent>) -> Result<()> {
+        self.write(&turn.project, &turn.endpoint, turn.state.clone(), attempt, events).await
+    }
+
+    /// State, attempt and events in one transaction.
     async fn write(
         &self,
         project: &str,
         endpoint: &str,
-        state: Option<LoopState>,
-        attempt: Attempt,
-        kind: &'static str,
-        payload: Value,
-        actor: &str,
+        state: LoopState,
+        attempt: Option<Attempt>,
+        events: Vec<NewEvent>,
     ) -> Result<()> {
-        let (project, endpoint, events) = (project.to_owned(), endpoint.to_owned(), self.events.clone());
-        let mut payload = with_attempt(payload, &attempt);
-        if payload.get("clock").is_none() {
-            payload["clock"] = json!(attempt.opened);
-        }
-        let event = NewEvent::new(kind, actor, format!("loop:{project}")).project(&project).payload(payload);
-        self.db
-            .write(move |tx| {
-                if let Some(state) = &state {
-                    store::put_loop(tx, &project, &endpoint, state, events.now())?;
-                }
-                store::put_attempt(tx, &attempt)?;
-                events.append(tx, event)?;
-                Ok(())
-            })
-            .await
-    }
-
-    /// A verdict that changes nothing is kept without an event.
-    async fn write_quietly(&self, attempt: Attempt) -> Result<()> {
-        self.db.write(move |tx| store::put_attempt(tx, &attempt)).await
-    }
-
-    async fn write_state(&self, turn: &Turn, events: Vec<NewEvent>) -> Result<()> {
-        let (project, endpoint, state, log) =
-            (turn.project.clone(), turn.endpoint.clone(), turn.state.clone(), self.events.clone());
+        let (project, endpoint, log) = (project.to_owned(), endpoint.to_owned(), self.events.clone());
         self.db
             .write(move |tx| {
                 store::put_loop(tx, &project, &endpoint, &state, log.now())?;
+                if let Some(attempt) = &attempt {
+                    store::put_attempt(tx, attempt)?;
+                }
                 events.into_iter().try_for_each(|event| log.append(tx, event).map(|_| ()))?;
                 Ok::<_, LoopError>(())
             })

@@ -12,7 +12,6 @@ use platform_blobs::{BlobDigest, BlobError, Blobs};
 use platform_db::Db;
 use platform_events::{Events, NewEvent};
 use platform_jobs::{Job, JobSpec, JobState, Jobs, Limits};
-use platform_primitives::new_id;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
@@ -66,8 +65,18 @@ impl Pipelines {
         Ok(self.blobs.get_stream(&digest).await?.1)
     }
 
-    /// Records the run; `settle` starts its first stages.
-    pub async fn start(&self, actor: &str, project: &str, label: &str, plan: Plan) -> Result<String> {
+    /// Records the run; `settle` starts its first stages. A second start with the same id is the first one.
+    pub async fn start(
+        &self,
+        actor: &str,
+        id: &str,
+        project: &str,
+        label: &str,
+        plan: Plan,
+    ) -> Result<String> {
+        if store::find(&self.db, id).await?.is_some() {
+            return Ok(id.to_owned());
+        }
         let idle = plan.not_needed();
         let steps = plan.stages.iter().map(|stage| {
             let provided = idle.contains(&stage.name);
@@ -84,7 +93,7 @@ impl Pipelines {
             }
         });
         let run = PipelineRun {
-            id: new_id(),
+            id: id.to_owned(),
             project: project.to_owned(),
             label: label.to_owned(),
             state: RunState::Running,

@@ -2,6 +2,7 @@ CREATE TABLE registered_models (
     name TEXT PRIMARY KEY,
     description TEXT NOT NULL,
     project TEXT NOT NULL,
+    last_version BIGINT NOT NULL,
     created_ms BIGINT NOT NULL,
     updated_ms BIGINT NOT NULL
 );

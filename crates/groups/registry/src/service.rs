@@ -202,11 +202,12 @@ impl Registry {
 
     pub(crate) async fn describe_version(
         &self,
+        actor: &str,
         model: &str,
         version: i64,
         description: String,
     ) -> Result<ModelVersion> {
-        self.change_version(model, version, kinds::VERSION_CHANGED, "", None, move |version| {
+        self.change_version(model, version, kinds::VERSION_CHANGED, actor, None, move |version| {
             version.description = description;
             Ok(())
         })

@@ -49,8 +49,8 @@ const MODEL: &str = "name, description, project, created_ms, updated_ms";
 
 pub(crate) fn insert_model(tx: &mut Tx<'_>, model: &RegisteredModel) -> Result<()> {
     let inserted = tx.execute(
-        "INSERT INTO registered_models (name, description, project, created_ms, updated_ms) \
-         VALUES ($1, $2, $3, $4, $4) ON CONFLICT DO NOTHING",
+        "INSERT INTO registered_models (name, description, project, last_version, created_ms, updated_ms) \
+         VALUES ($1, $2, $3, 0, $4, $4) ON CONFLICT DO NOTHING",
         args![&model.name, &model.description, &model.project, model.created.as_millis()],
     )?;
     if inserted == 0 {
@@ -138,18 +138,16 @@ const VERSION: &str = "v.model, v.version, v.state, v.source, v.run_id, v.logged
 
 /// Gives the version its number: one more than the highest ever used by the model.
 pub(crate) fn insert_version(tx: &mut Tx<'_>, version: &mut ModelVersion) -> Result<()> {
-    let lock = tx.for_update();
-    let owner = tx.query_one(
-        &format!("SELECT name FROM registered_models WHERE name = $1{lock}"),
+    // The row is locked by its own update; a number is never used again.
+    let owned = tx.execute(
+        "UPDATE registered_models SET last_version = last_version + 1 WHERE name = $1",
         args![&version.model],
     )?;
-    if owner.is_none() {
+    if owned == 0 {
         return Err(RegistryError::ModelNotFound { name: version.model.clone() });
     }
-    let row = tx.query_one(
-        "SELECT COALESCE(MAX(version), 0) + 1 FROM model_versions WHERE model = $1",
-        args![&version.model],
-    )?;
+    let row =
+        tx.query_one("SELECT last_version FROM registered_models WHERE name = $1", args![&version.model])?;
     version.version = row.map_or(Ok(1), |row| row.int(0))?;
     tx.execute(
         "INSERT INTO model_versions (model, version, state, source, run_id, logged_model_id, description, author, \

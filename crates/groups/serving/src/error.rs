@@ -9,6 +9,8 @@ pub enum ServingError {
     EndpointNotFound { name: String },
     #[error("endpoint {endpoint:?} does not serve version {version}")]
     VersionNotServed { endpoint: String, version: String },
+    #[error("endpoint {endpoint:?} belongs to the loop of {project}, which moves its traffic")]
+    Owned { endpoint: String, project: String },
     #[error("{model}/{version} cannot be served: {rule}")]
     NotServable { model: String, version: i64, rule: String },
     #[error("{model}/{version} cannot be served: {source}")]
@@ -50,6 +52,7 @@ impl Fault for ServingError {
             | Self::InputValue { .. }
             | Self::Request { .. }
             | Self::ContentType { .. } => ErrorKind::Invalid,
+            Self::Owned { .. } => ErrorKind::Forbidden,
             Self::Corrupt { .. } => ErrorKind::Internal,
             Self::Port(error) => error.kind(),
             Self::Db(error) => error.kind(),
@@ -60,6 +63,7 @@ impl Fault for ServingError {
         match self {
             Self::EndpointNotFound { .. } => "serving/endpoint-not-found",
             Self::VersionNotServed { .. } => "serving/version-not-served",
+            Self::Owned { .. } => "serving/owned",
             Self::NotServable { .. } => "serving/not-servable",
             Self::Model { .. } => "serving/model",
             Self::InputMissing { .. } => "serving/input-missing",

@@ -140,7 +140,11 @@ impl Serving {
             return Err(ServingError::request("reason is empty: a deployment needs a reason"));
         }
         self.source.check_deployable(model, version).await?;
-        let reference = self.find(name).await?.map_or(version, |endpoint| endpoint.traffic.reference);
+        let before = self.find(name).await?;
+        if let Some(owned) = before.as_ref().filter(|endpoint| !endpoint.project.is_empty()) {
+            return Err(ServingError::Owned { endpoint: name.to_owned(), project: owned.project.clone() });
+        }
+        let reference = before.map_or(version, |endpoint| endpoint.traffic.reference);
         let traffic = Traffic { champion: version, candidate: None, reference, note: reason.to_owned() };
         self.set_traffic(actor, name, model, "", traffic).await
     }

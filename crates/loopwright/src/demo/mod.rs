@@ -98,7 +98,7 @@ impl Demo {
                 attempt["error"].as_str().or(attempt["verdict"].as_str()).unwrap_or("no reason was recorded");
             return Err(format!("the first model did not come to serve: {why}").into());
         }
-        let run = status["attempt"]["pipeline_run"].as_str().unwrap_or_default();
+        let run = status["first_build"].as_str().unwrap_or_default();
         let stream = Stream::open(&self.client, &self.project, &table, file, run).await?;
         self.replay(&stream, &model, rate).await?;
         self.client.get(&format!("/api/v1/projects/{}/report", self.project)).await

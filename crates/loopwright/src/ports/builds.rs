@@ -36,7 +36,7 @@ impl Builds for JobBuilds {
         let environment = EnvironmentRef { id: environment.id, directory: environment.directory };
         let stages = stages(&build.file);
         let plan = Plan::new(build.directory, environment, stages, build.provided).map_err(failure)?;
-        self.pipelines.start(ACTOR, &build.project, &build.label, plan).await.map_err(failure)
+        self.pipelines.start(ACTOR, &build.id, &build.project, &build.label, plan).await.map_err(failure)
     }
 
     async fn find(&self, pipeline_run: &str) -> PortResult<BuildOutcome> {

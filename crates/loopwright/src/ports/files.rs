@@ -60,6 +60,12 @@ impl ModelSource for RegisteredFiles {
         let folder = self.folder(model, version).await?;
         let (digest, bytes) =
             self.experiments.read_artifact(&format!("{folder}/{path}")).await.map_err(failure)?;
+        let gated = self.registry.get_version(model, version).await.map_err(failure)?.digest;
+        // `MLmodel` describes; the model file is what was gated and approved.
+        if path != "MLmodel" && gated.is_some_and(|gated| gated != digest.as_str()) {
+            let message = format!("the bytes of {model}/{version} are not the ones that were gated");
+            return Err(Failure::new(ErrorKind::Conflict, "registry/digest-changed", message));
+        }
         Ok((digest.to_string(), bytes))
     }
 

@@ -304,8 +304,7 @@ pub struct Rebuild {
     pub error_ratio: f64,
     /// Error rate of the confirmation that the error really rose.
     pub alpha: f64,
-    /// The training set reaches back at most this long, and not past the onset of the change when that is known and
-    /// leaves enough rows.
+    /// The training set reaches back at most this long; after a refused attempt only to the onset of the change.
     pub window: Span,
     /// Newest share of the window that is kept from training, for the gate.
     pub holdout: f64,

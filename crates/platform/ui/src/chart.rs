@@ -171,7 +171,7 @@ pub fn loop_circle(title: &str, steps: &[LoopStep], center: &str, sub: &str) -> 
     for (index, step) in steps.iter().enumerate() {
         let (x, y) = at(index, radius);
         let (_, label_y) = at(index, radius + 34.0);
-        let (label_x, _) = at(index, radius + 40.0);
+        let (label_x, _) = at(index, radius + 52.0);
         draw(
             &mut svg,
             format_args!(

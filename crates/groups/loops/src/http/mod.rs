@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Loops;
-use crate::model::ClockMode;
+use crate::model::{Cause, ClockMode, Phase};
 use crate::report::{Report, TimelineEntry};
 
 pub(crate) fn surface(service: &Loops) -> Surface {
@@ -51,7 +51,14 @@ async fn build(
 
 async fn status(State(service): State<Loops>, Path(project): Path<String>) -> ProblemResult<Json<Value>> {
     let (state, attempts, waits_for) = service.status(&project).await?;
-    Ok(Json(json!({"state": state, "attempt": attempts.last(), "waits_for": waits_for})))
+    let first =
+        attempts.iter().find(|attempt| attempt.phase == Phase::Promoted && attempt.cause == Cause::First);
+    Ok(Json(json!({
+        "state": state,
+        "attempt": attempts.last(),
+        "first_build": first.and_then(|attempt| attempt.pipeline_run.as_ref()),
+        "waits_for": waits_for,
+    })))
 }
 
 #[derive(Deserialize)]

@@ -88,9 +88,13 @@ pub(super) struct Update {
     description: String,
 }
 
-pub(super) async fn update(State(service): State<Registry>, MlflowJson(body): MlflowJson<Update>) -> Answer {
+pub(super) async fn update(
+    State(service): State<Registry>,
+    Caller(caller): Caller,
+    MlflowJson(body): MlflowJson<Update>,
+) -> Answer {
     let version = number(&body.name, &body.version)?;
-    let version = service.describe_version(&body.name, version, body.description).await?;
+    let version = service.describe_version(&caller.name, &body.name, version, body.description).await?;
     Ok(Json(json!({"model_version": version_json(&version)})))
 }
 
