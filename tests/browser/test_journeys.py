@@ -53,7 +53,7 @@ def state(api, version):
 def audit_rows(browser, url, kind):
     browser.get(f"{url}/audit")
     rows = [row.text for row in browser.find_elements(By.CSS_SELECTOR, "tbody tr")]
-    return [row for row in rows if kind in row]
+    return [row for row in rows if f"registry.{kind}" in row]
 
 
 def test_an_approval_without_a_reason_is_stopped_by_the_form(browser, url, api, waiting):

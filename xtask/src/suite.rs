@@ -65,7 +65,7 @@ fn cargo_counts(line: &str) -> Option<(u64, u64)> {
 /// pytest's last line: `3 failed, 220 passed in 60.12s`, bare or between `=`.
 fn pytest_counts(line: &str) -> Option<(u64, u64)> {
     let line = line.trim_matches(['=', ' ']);
-    if !line.contains(" in ") || !line.ends_with(|c: char| c == 's' || c == ')') {
+    if !line.contains(" in ") || !line.ends_with(['s', ')']) {
         return None;
     }
     let (mut passed, mut failed, mut seen) = (0, 0, false);

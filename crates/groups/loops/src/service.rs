@@ -368,10 +368,10 @@ impl Loops {
         if turn.state.clock != mode {
             return Err(LoopError::WallClock { project: project.to_owned() });
         }
-        if let Some(waits) = turn.open_attempt().and_then(|attempt| attempt.phase.waits_for()) {
-            if mode == ClockMode::Replay {
-                return Ok(Some(waits));
-            }
+        // The replayed world stands still while the loop waits; the real one does not.
+        let waits = turn.open_attempt().and_then(|attempt| attempt.phase.waits_for());
+        if waits.is_some() && mode == ClockMode::Replay {
+            return Ok(waits);
         }
         if now < turn.state.now {
             return Err(LoopError::ClockBackwards {

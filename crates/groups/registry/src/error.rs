@@ -23,6 +23,8 @@ pub enum RegistryError {
     DigestChanged { model: String, version: i64 },
     #[error("alias {alias:?} of {model} moves by approval and rollout only")]
     GuardedAlias { alias: String, model: String },
+    #[error("model {model} belongs to the loop of {project}")]
+    Owned { model: String, project: String },
     #[error("{feature} is not supported by this server")]
     Unsupported { feature: &'static str },
     #[error(transparent)]
@@ -43,7 +45,7 @@ impl Fault for RegistryError {
             // MLflow answers 400 for a missing alias, and its client relies on it.
             Self::AliasNotFound { .. } | Self::Invalid { .. } => ErrorKind::Invalid,
             Self::Transition { .. } | Self::DigestChanged { .. } => ErrorKind::Conflict,
-            Self::OwnModel { .. } | Self::GuardedAlias { .. } => ErrorKind::Forbidden,
+            Self::OwnModel { .. } | Self::GuardedAlias { .. } | Self::Owned { .. } => ErrorKind::Forbidden,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Search(error) => error.kind(),
             Self::Port(error) => error.kind(),
@@ -63,6 +65,7 @@ impl Fault for RegistryError {
             Self::OwnModel { .. } => "registry/own-model",
             Self::DigestChanged { .. } => "registry/digest-changed",
             Self::GuardedAlias { .. } => "registry/guarded-alias",
+            Self::Owned { .. } => "registry/owned",
             Self::Unsupported { .. } => "registry/unsupported",
             Self::Search(error) => error.code(),
             Self::Port(error) => error.code(),

@@ -112,10 +112,33 @@ impl Registry {
             .await
     }
 
+    pub(crate) async fn rename_model(
+        &self,
+        actor: &str,
+        name: &str,
+        new_name: &str,
+    ) -> Result<RegisteredModel> {
+        check_model_name(new_name)?;
+        let model = self.get_model(name).await?;
+        if !model.project.is_empty() {
+            return Err(RegistryError::Owned { model: model.name, project: model.project });
+        }
+        let (actor, target, events) = (actor.to_owned(), new_name.to_owned(), self.events.clone());
+        self.db
+            .write(move |tx| {
+                store::rename_model(tx, &model.name, &target, events.now())?;
+                let event = NewEvent::new(kinds::MODEL_CHANGED, actor, format!("model:{target}"));
+                events.append(tx, event.payload(json!({"before": model.name, "after": target})))?;
+                Ok::<_, RegistryError>(())
+            })
+            .await?;
+        self.get_model(new_name).await
+    }
+
     pub(crate) async fn delete_model(&self, actor: &str, name: &str) -> Result<()> {
         let model = self.get_model(name).await?;
         if !model.project.is_empty() {
-            return Err(RegistryError::GuardedAlias { alias: CHAMPION.to_owned(), model: model.name });
+            return Err(RegistryError::Owned { model: model.name, project: model.project });
         }
         let (actor, events) = (actor.to_owned(), self.events.clone());
         self.db

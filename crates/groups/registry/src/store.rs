@@ -70,6 +70,28 @@ pub(crate) fn update_model(tx: &mut Tx<'_>, model: &RegisteredModel, now: Timest
     Ok(())
 }
 
+/// Gives a model another name, with everything that hangs on it.
+pub(crate) fn rename_model(tx: &mut Tx<'_>, name: &str, new_name: &str, now: Timestamp) -> Result<()> {
+    let taken = tx.query_one("SELECT name FROM registered_models WHERE name = $1", args![new_name])?;
+    if taken.is_some() {
+        return Err(RegistryError::ModelExists { name: new_name.to_owned() });
+    }
+    tx.execute(
+        "UPDATE registered_models SET name = $2, updated_ms = $3 WHERE name = $1",
+        args![name, new_name, now.as_millis()],
+    )?;
+    for table in [
+        "registered_model_tags",
+        "model_versions",
+        "model_version_tags",
+        "model_aliases",
+        "version_decisions",
+    ] {
+        tx.execute(&format!("UPDATE {table} SET model = $2 WHERE model = $1"), args![name, new_name])?;
+    }
+    Ok(())
+}
+
 /// The model with everything that hangs on it. Versions keep no trace; the events do.
 pub(crate) fn delete_model(tx: &mut Tx<'_>, name: &str) -> Result<bool> {
     let gone = tx.execute("DELETE FROM registered_models WHERE name = $1", args![name])?;

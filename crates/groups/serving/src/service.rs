@@ -1,5 +1,6 @@
 //! Endpoints and the way of a prediction. The hot path reads one snapshot and takes no lock.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
@@ -209,9 +210,9 @@ impl Serving {
         let wanted =
             [Some(traffic.champion), traffic.candidate.as_ref().map(|c| c.revision), Some(traffic.reference)];
         for revision in wanted.into_iter().flatten() {
-            if !loaded.contains_key(&revision) {
+            if let Entry::Vacant(place) = loaded.entry(revision) {
                 let (runtime, digest) = self.load_runtime(&endpoint.model, revision).await?;
-                loaded.insert(revision, runtime);
+                place.insert(runtime);
                 digests.insert(revision, digest);
             }
         }

@@ -8,23 +8,37 @@ const INTERVAL_MS = 700;
 const stream = document.body.dataset.stream;
 if (stream && window.EventSource) {
   let timer = null;
-  const source = new EventSource(stream);
+  let source = null;
   const status = document.getElementById("live-status");
   const say = (text, on) => {
     if (!status) return;
     status.textContent = text;
     status.classList.toggle("on", on);
   };
-  source.addEventListener("open", () => say("live", true));
-  source.addEventListener("error", () => say("reconnecting", false));
-  source.addEventListener("change", () => {
-    if (timer === null) {
-      timer = setTimeout(() => {
-        timer = null;
-        const field = document.activeElement;
-        const typing = field && /^(INPUT|TEXTAREA|SELECT)$/.test(field.tagName);
-        if (!typing) document.body.dispatchEvent(new Event("live"));
-      }, INTERVAL_MS);
-    }
+  const listen = () => {
+    if (source) return;
+    source = new EventSource(stream);
+    source.addEventListener("open", () => say("live", true));
+    source.addEventListener("error", () => say("reconnecting", false));
+    source.addEventListener("change", () => {
+      if (timer === null) {
+        timer = setTimeout(() => {
+          timer = null;
+          const field = document.activeElement;
+          const typing = field && /^(INPUT|TEXTAREA|SELECT)$/.test(field.tagName);
+          if (!typing) document.body.dispatchEvent(new Event("live"));
+        }, INTERVAL_MS);
+      }
+    });
+  };
+  // A page kept for the back button must not hold its connection: a browser has six for a server.
+  addEventListener("pagehide", () => {
+    source?.close();
+    source = null;
   });
+  addEventListener("pageshow", (event) => {
+    listen();
+    if (event.persisted) document.body.dispatchEvent(new Event("live"));
+  });
+  listen();
 }

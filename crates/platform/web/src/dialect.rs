@@ -23,7 +23,7 @@ pub enum Dialect {
 }
 
 /// A fault on its way out: `?` in a handler turns any [`Fault`] into it.
-pub struct Refusal<const D: u8>(Response);
+pub struct Refusal<const D: u8>(Box<Response>);
 
 /// Results of handlers, by surface.
 pub type ProblemResult<T> = Result<T, Refusal<0>>;
@@ -39,13 +39,13 @@ impl<const D: u8, F: Fault> From<F> for Refusal<D> {
             2 => Dialect::OpenInference,
             _ => Dialect::Page,
         };
-        Self(dialect.render(&fault))
+        Self(Box::new(dialect.render(&fault)))
     }
 }
 
 impl<const D: u8> IntoResponse for Refusal<D> {
     fn into_response(self) -> Response {
-        self.0
+        *self.0
     }
 }
 

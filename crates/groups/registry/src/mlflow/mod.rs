@@ -27,6 +27,7 @@ pub(crate) fn surface(service: &Registry) -> Surface {
             .post(&path("/registered-models/create"), TRACK, models::create)
             .get(&path("/registered-models/get"), READ, models::get)
             .get(&path("/registered-models/search"), READ, models::search)
+            .post(&path("/registered-models/rename"), TRACK, models::rename)
             .route(Method::PATCH, &path("/registered-models/update"), TRACK, models::update)
             .route(Method::DELETE, &path("/registered-models/delete"), TRACK, models::delete)
             .post(&path("/registered-models/set-tag"), TRACK, models::set_tag)

@@ -71,6 +71,21 @@ pub(super) async fn update(
     get(State(service), Query(ByName { name: body.name })).await
 }
 
+#[derive(Deserialize)]
+pub(super) struct Rename {
+    name: String,
+    new_name: String,
+}
+
+pub(super) async fn rename(
+    State(service): State<Registry>,
+    Caller(caller): Caller,
+    MlflowJson(body): MlflowJson<Rename>,
+) -> Answer {
+    let model = service.rename_model(&caller.name, &body.name, &body.new_name).await?;
+    Ok(Json(json!({"registered_model": model_json(&model, &[])})))
+}
+
 pub(super) async fn delete(
     State(service): State<Registry>,
     Caller(caller): Caller,

@@ -1,5 +1,7 @@
 //! Scores against scipy and Evidently (versions in `golden/README.md`), and the laws they obey.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
+
 use kernel_drift::*;
 use proptest::prelude::*;
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! ADWIN against river's core (version in `golden/README.md`), and the coverage of the confidence sequences.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
+
 use kernel_sequential::*;
 use serde_json::Value;
 

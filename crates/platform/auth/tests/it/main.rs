@@ -1,5 +1,7 @@
 //! Who is let in as whom, on both engines.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use platform_auth::{AuthError, Authenticator, MIGRATIONS, Permission, Role};

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
+
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use platform_blobs::{BlobDigest, BlobError, Blobs};

@@ -1,5 +1,7 @@
 //! A loop file is either whole or refused with the line, the key and the rule.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
+
 use platform_loopfile::{LoopFile, PersonRole, Problem, Span};
 use platform_primitives::{ErrorKind, Fault};
 
@@ -517,4 +519,21 @@ fn the_schema_describes_every_top_level_key_and_refuses_others() {
     let required: Vec<&str> =
         schema["required"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
     assert_eq!(required, ["version", "project", "business", "environment", "data", "pipeline", "model"]);
+}
+
+/// A file of the repository this crate is part of.
+fn of_repository(path: &str) -> String {
+    fs_err::read_to_string(format!("{}/../../../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn the_committed_schema_is_the_generated_one() {
+    let committed = of_repository("docs/reference/loopwright.schema.json");
+    assert_eq!(committed, LoopFile::schema(), "run `cargo xtask schema` and read what changed");
+}
+
+#[test]
+fn the_example_is_valid() {
+    let file = LoopFile::parse(&of_repository("examples/taxi/loopwright.yaml")).unwrap();
+    assert_eq!((file.project.as_str(), file.data.features.len()), ("taxi", 8));
 }
