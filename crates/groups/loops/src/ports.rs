@@ -150,12 +150,19 @@ pub struct NewBaseline {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Assessment {
     pub rows: u64,
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub coverage: f64,
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub mae: f64,
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub bias: f64,
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub cost: f64,
+    #[serde(deserialize_with = "platform_primitives::json::no_lower_bound")]
     pub mae_lower: f64,
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub baseline_mae: f64,
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub ratio: f64,
     /// Where the detector puts the beginning of the last rise.
     pub onset: Option<Timestamp>,
@@ -209,6 +216,7 @@ pub struct GateVerdict {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GateCheck {
     pub name: String,
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub candidate: f64,
     pub champion: Option<f64>,
     pub rule: String,

@@ -79,17 +79,24 @@ pub struct Assessment {
     /// Labelled, sound rows in the window.
     pub rows: u64,
     /// Share of the window's predictions whose truth is known.
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub coverage: f64,
     /// Mean absolute error and mean error (prediction − truth) over the window, in units of the label.
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub mae: f64,
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub bias: f64,
     /// Cost per decision.
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub cost: f64,
     /// Lower confidence bound of the mean absolute error.
+    #[serde(deserialize_with = "platform_primitives::json::no_lower_bound")]
     pub mae_lower: f64,
     /// The champion's error at its gate.
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub baseline_mae: f64,
     /// `mae / baseline_mae`.
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub ratio: f64,
     /// The last rise of the error that the sequential detector found under this champion.
     pub change: Option<ErrorChange>,
@@ -112,14 +119,19 @@ pub struct DriftScore {
     pub column: String,
     /// `normed_wasserstein` or `jensen_shannon`.
     pub method: String,
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub score: f64,
     /// Calibrated, never below the configured floor.
+    #[serde(deserialize_with = "platform_primitives::json::no_upper_bound")]
     pub threshold: f64,
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub psi: f64,
     /// Two-sample chi-square for categories, Kolmogorov-Smirnov for numbers.
     pub p_value: Option<f64>,
     /// Share of missing values in the window and in the baseline.
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub missing: f64,
+    #[serde(deserialize_with = "platform_primitives::json::nan")]
     pub missing_baseline: f64,
     pub rows: u64,
 }

@@ -107,13 +107,18 @@ impl Outcomes {
     pub(crate) fn advance(&mut self, now: Timestamp) {
         let later = self.due.split_off(&(now, String::new()));
         let due = std::mem::replace(&mut self.due, later);
+        let oldest = now.plus_millis(-self.spec.retention_ms);
         for ((observed, id), label) in due {
-            if let Some(row) = self.waiting.remove(&id) {
-                self.join(observed, row, label);
+            match self.waiting.remove(&id) {
+                Some(row) => self.join(observed, row, label),
+                // The log is written in segments: a truth may come ahead of its prediction.
+                None if observed >= oldest => {
+                    self.due.insert((observed, id), label);
+                }
+                None => {}
             }
         }
         self.now = now;
-        let oldest = now.plus_millis(-self.spec.retention_ms);
         while self.labelled.front().is_some_and(|outcome| outcome.observed < oldest) {
             self.labelled.pop_front();
         }

@@ -44,8 +44,10 @@ pub(crate) fn build(
     let inside = || outcomes.labelled.iter().filter(|outcome| outcome.row.at >= window.from);
     let mut rows: Vec<&Outcome> = inside().filter(|outcome| outcome.sound).collect();
     let excluded = inside().count() - rows.len();
-    if rows.len() < window.min_rows {
-        return Err(MonitoringError::TooFewRows { found: rows.len(), least: window.min_rows });
+    // One row to learn from and one to judge by, at the very least.
+    let least = window.min_rows.max(2);
+    if rows.len() < least {
+        return Err(MonitoringError::TooFewRows { found: rows.len(), least });
     }
     rows.sort_by(|a, b| (a.row.at, &a.row.id).cmp(&(b.row.at, &b.row.id)));
     let keep = rows.len() - (rows.len() as f64 * window.holdout).round() as usize;

@@ -404,12 +404,12 @@ impl Registry {
         reason: &str,
         evidence: Value,
     ) -> Result<ModelVersion> {
-        let before = self.get_model(model).await?.aliases.get(CHAMPION).copied();
         let decision = self.decision("rollout", VersionState::Serving, "platform:rollout", reason, evidence);
         let events = self.events.clone();
         let (model, project) = (model.to_owned(), self.get_model(model).await?.project);
         self.db
             .write(move |tx| {
+                let before = store::lock_alias(tx, &model, CHAMPION)?;
                 let mut row = locked(tx, &model, version)?;
                 row.advance(VersionState::Serving)?;
                 store::update_version(tx, &row, events.now())?;

@@ -95,7 +95,13 @@ pub(crate) fn rename_model(tx: &mut Tx<'_>, name: &str, new_name: &str, now: Tim
 /// The model with everything that hangs on it. Versions keep no trace; the events do.
 pub(crate) fn delete_model(tx: &mut Tx<'_>, name: &str) -> Result<bool> {
     let gone = tx.execute("DELETE FROM registered_models WHERE name = $1", args![name])?;
-    for table in ["registered_model_tags", "model_versions", "model_version_tags", "model_aliases"] {
+    for table in [
+        "registered_model_tags",
+        "model_versions",
+        "model_version_tags",
+        "model_aliases",
+        "version_decisions",
+    ] {
         tx.execute(&format!("DELETE FROM {table} WHERE model = $1"), args![name])?;
     }
     Ok(gone == 1)
@@ -323,6 +329,14 @@ pub(crate) fn put_alias(tx: &mut Tx<'_>, model: &str, alias: &str, version: i64)
     Ok(())
 }
 
+/// The version an alias stands for, read in the transaction that will move it.
+pub(crate) fn lock_alias(tx: &mut Tx<'_>, model: &str, alias: &str) -> Result<Option<i64>> {
+    let lock = tx.for_update();
+    tx.query(&format!("SELECT name FROM registered_models WHERE name = $1{lock}"), args![model])?;
+    let sql = "SELECT version FROM model_aliases WHERE model = $1 AND alias = $2";
+    Ok(tx.query_one(sql, args![model, alias])?.map(|row| row.int(0)).transpose()?)
+}
+
 pub(crate) fn delete_alias(tx: &mut Tx<'_>, model: &str, alias: &str) -> Result<()> {
     tx.execute("DELETE FROM model_aliases WHERE model = $1 AND alias = $2", args![model, alias])?;
     Ok(())
@@ -353,7 +367,7 @@ pub(crate) async fn decisions(db: &Db, model: &str, version: i64) -> Result<Vec<
     let rows = db
         .read(
             "SELECT kind, outcome, actor, reason, evidence, digest, at_ms FROM version_decisions \
-             WHERE model = $1 AND version = $2 ORDER BY id",
+             WHERE model = $1 AND version = $2 ORDER BY at_ms, id",
             args![model, version],
         )
         .await?;

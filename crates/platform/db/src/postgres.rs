@@ -195,6 +195,9 @@ impl ToSql for Value {
             Self::Int(value) if *ty == Type::INT4 => i32::try_from(*value)?.to_sql(ty, out),
             Self::Int(value) if *ty == Type::FLOAT8 => (*value as f64).to_sql(ty, out),
             Self::Int(value) => value.to_sql(ty, out),
+            // Bound to a whole-number column, a whole real is that number; the bits of another would be nonsense.
+            Self::Real(value) if *ty == Type::INT8 && value.fract() == 0.0 => (*value as i64).to_sql(ty, out),
+            Self::Real(value) if *ty == Type::INT8 => Err(format!("{value} is not a whole number").into()),
             Self::Real(value) => value.to_sql(ty, out),
             Self::Text(value) => value.to_sql(ty, out),
             Self::Bytes(value) => value.to_sql(ty, out),

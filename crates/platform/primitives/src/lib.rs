@@ -2,6 +2,7 @@
 
 mod error;
 mod id;
+pub mod json;
 mod page;
 mod time;
 

@@ -272,7 +272,7 @@ async fn what_no_route_answers_is_refused_in_the_words_of_the_path() {
         assert!(answer.json()[key].is_string(), "{line}: {answer:?}");
     }
     let large = ask(server.address, "POST /small", &[], &"x".repeat(BODY_LIMIT_BYTES + 1)).await;
-    assert_eq!((large.status, large.problem().as_str()), (413, "web/request"));
+    assert_eq!((large.status, large.problem().as_str()), (413, "web/body-too-large"));
 }
 
 #[tokio::test]
