@@ -50,12 +50,20 @@ fn summary(report: &Value) -> Value {
         .collect();
     let mean = |key: &str| after.iter().map(|month| number(&month[key])).sum::<f64>() / after.len() as f64;
     let (static_mae, loop_mae) = (mean("static_mae"), mean("loop_mae"));
-    let mended = if after.is_empty() { true } else { loop_mae < MENDED * static_mae };
+    // Without a rebuild all is well only if no alarm was left standing.
+    let mended = if after.is_empty() { !alarm_stands(report) } else { loop_mae < MENDED * static_mae };
     json!({
         "from": shock, "months": after.len(), "static_mae": static_mae, "loop_mae": loop_mae,
         "static_cost": mean("static_cost"), "loop_cost": mean("loop_cost"),
         "promoted": report["promoted"], "not_promoted": report["not_promoted"], "mended": mended,
     })
+}
+
+/// The model got worse, and neither a promotion nor quiet weeks followed.
+fn alarm_stands(report: &Value) -> bool {
+    let entries = report["timeline"].as_array().map_or(&[] as &[Value], Vec::as_slice);
+    let last = |title: &str| entries.iter().rposition(|entry| entry["title"] == title);
+    last("The live model got worse") > last("The alarm is over")
 }
 
 fn text(report: &Value, summary: &Value) -> String {
@@ -124,7 +132,11 @@ fn text(report: &Value, summary: &Value) -> String {
             number(&summary["static_cost"]) - number(&summary["loop_cost"]),
         ));
     } else {
-        line("\nThe model stayed as good as it was; nothing had to be rebuilt.".to_owned());
+        let text = match summary["mended"].as_bool() {
+            Some(true) => "The model stayed as good as it was; nothing had to be rebuilt.",
+            _ => "The model got worse and no candidate was good enough to replace it.",
+        };
+        line(format!("\n{text}"));
     }
     out
 }
