@@ -78,12 +78,14 @@ impl Environments {
     ) -> Result<Environment> {
         let command = ["uv", "sync", "--frozen", "--no-install-project", "--quiet"];
         let venv = folder.join("venv");
+        let mut variables = network_variables();
+        variables.insert("UV_PROJECT_ENVIRONMENT".to_owned(), venv.display().to_string());
         let spec = JobSpec {
             project: project.to_owned(),
             name: "environment".to_owned(),
             command: command.map(str::to_owned).to_vec(),
             directory: folder.to_owned(),
-            environment: BTreeMap::from([("UV_PROJECT_ENVIRONMENT".to_owned(), venv.display().to_string())]),
+            environment: variables,
             deadline_ms: BUILD_DEADLINE_MS,
             retries: 1,
             limits: Limits::default(),
@@ -138,6 +140,16 @@ impl Environments {
         }
         Ok(())
     }
+}
+
+/// How this machine reaches package indexes: certificates, proxies, uv's own settings.
+fn network_variables() -> BTreeMap<String, String> {
+    let concerns = |name: &str| {
+        name.starts_with("SSL_CERT_")
+            || name.starts_with("UV_")
+            || name.to_ascii_lowercase().ends_with("_proxy")
+    };
+    std::env::vars().filter(|(name, _)| concerns(name)).collect()
 }
 
 fn on_path(program: &str) -> bool {

@@ -34,10 +34,12 @@ pub enum Progress {
 #[async_trait]
 pub trait Builds: Send + Sync + 'static {
     /// The environment's id, and how far it is.
+    /// `known` is the environment an earlier call gave: its state is told, a failed one is not built again.
     async fn environment(
         &self,
         project: &str,
         lock: PathBuf,
+        known: Option<&str>,
     ) -> PortResult<(String, Progress, Option<String>)>;
     async fn start(&self, build: NewBuild) -> PortResult<String>;
     async fn find(&self, pipeline_run: &str) -> PortResult<BuildOutcome>;

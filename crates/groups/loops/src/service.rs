@@ -164,12 +164,20 @@ impl Loops {
     async fn prepare(&self, turn: &Turn, mut attempt: Attempt) -> Result<Option<Outcome>> {
         let file = &turn.source.file;
         let lock = turn.source.directory.join(&file.environment.lock);
-        let (environment, progress, error) = match self.ports.builds.environment(&turn.project, lock).await {
+        let known = attempt.environment.as_deref();
+        let asked = self.ports.builds.environment(&turn.project, lock, known).await;
+        let (environment, progress, error) = match asked {
             Ok(found) => found,
             Err(error) => return Ok(Some(failed(turn, attempt, error.to_string())?)),
         };
         match progress {
-            Progress::Underway => return Ok(None),
+            Progress::Underway => {
+                if attempt.environment.is_none() {
+                    attempt.environment = Some(environment);
+                    self.write_look(turn, Some(attempt), Vec::new()).await?;
+                }
+                return Ok(None);
+            }
             Progress::Failed => {
                 let error = error.unwrap_or_else(|| "the environment could not be built".to_owned());
                 return Ok(Some(failed(turn, attempt, error)?));

@@ -21,8 +21,13 @@ impl Builds for JobBuilds {
         &self,
         project: &str,
         lock: PathBuf,
+        known: Option<&str>,
     ) -> PortResult<(String, Progress, Option<String>)> {
-        let found = self.environments.ensure(ACTOR, project, &lock).await.map_err(failure)?;
+        let found = match known {
+            Some(id) => self.environments.get(id).await,
+            None => self.environments.ensure(ACTOR, project, &lock).await,
+        };
+        let found = found.map_err(failure)?;
         let progress = match found.state {
             EnvironmentState::Building => Progress::Underway,
             EnvironmentState::Ready => Progress::Done,
