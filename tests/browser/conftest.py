@@ -129,7 +129,7 @@ def chromium(profile):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    driver.set_page_load_timeout(10)
+    driver.set_page_load_timeout(30)
     try:
         yield driver
     finally:
