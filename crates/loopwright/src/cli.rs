@@ -108,6 +108,21 @@ pub enum TokenCommand {
     },
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Durability {
+    Process,
+    Full,
+}
+
+impl From<Durability> for platform_db::Durability {
+    fn from(durability: Durability) -> Self {
+        match durability {
+            Durability::Process => Self::Process,
+            Durability::Full => Self::Full,
+        }
+    }
+}
+
 /// Where data lives and where to listen.
 #[derive(clap::Args, Clone)]
 pub struct Place {
@@ -117,6 +132,9 @@ pub struct Place {
     /// A PostgreSQL address instead of SQLite in the data directory
     #[arg(long, env = "LOOPWRIGHT_DATABASE")]
     pub database: Option<String>,
+    /// What an acknowledged write survives on SQLite: death of the process, or loss of power too
+    #[arg(long, env = "LOOPWRIGHT_DURABILITY", value_enum, default_value_t = Durability::Process)]
+    pub durability: Durability,
     /// Address to listen on; any but loopback demands tokens
     #[arg(long, env = "LOOPWRIGHT_LISTEN", default_value = "127.0.0.1:8600")]
     pub listen: SocketAddr,

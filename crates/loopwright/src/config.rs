@@ -24,7 +24,10 @@ impl Config {
         let data_dir = fs_err::canonicalize(&place.data_dir)?;
         let database = match &place.database {
             Some(url) => DbLocation::Postgres { url: url.clone() },
-            None => DbLocation::Sqlite { path: data_dir.join("loopwright.sqlite") },
+            None => DbLocation::Sqlite {
+                path: data_dir.join("loopwright.sqlite"),
+                durability: place.durability.into(),
+            },
         };
         let job_slots = std::thread::available_parallelism().map_or(1, |n| n.get());
         Ok(Self { data_dir, database, listen: place.listen, hosts: place.hosts.clone(), job_slots })

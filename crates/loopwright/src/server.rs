@@ -13,6 +13,7 @@ use group_pipelines::Pipelines;
 use group_projects::Projects;
 use group_registry::Registry;
 use group_serving::Serving;
+use group_traces::Traces;
 use platform_auth::{Authenticator, Permission, Role};
 use platform_blobs::Blobs;
 use platform_db::{Db, MigrationSet};
@@ -85,13 +86,14 @@ async fn stop_signal() {
     }
 }
 
-fn migrations() -> [MigrationSet; 12] {
+fn migrations() -> [MigrationSet; 13] {
     [
         platform_events::MIGRATIONS,
         platform_auth::MIGRATIONS,
         platform_jobs::MIGRATIONS,
         group_projects::MIGRATIONS,
         group_experiments::MIGRATIONS,
+        group_traces::MIGRATIONS,
         group_environments::MIGRATIONS,
         group_pipelines::MIGRATIONS,
         group_registry::MIGRATIONS,
@@ -125,6 +127,7 @@ struct Services {
     metrics: Metrics,
     projects: Projects,
     experiments: Experiments,
+    traces: Traces,
     environments: Environments,
     pipelines: Pipelines,
     registry: Registry,
@@ -153,6 +156,12 @@ impl Services {
         );
         let projects = Projects::new(db.clone(), events.clone());
         let experiments = Experiments::new(db.clone(), events.clone(), blobs.clone());
+        let traces = Traces::new(
+            db.clone(),
+            events.clone(),
+            Arc::new(ports::TracedExperiments(experiments.clone())),
+            Arc::new(ports::UploadedFiles(experiments.clone())),
+        );
         let logged = Arc::new(ports::LoggedRuns(experiments.clone()));
         let registry = Registry::new(db.clone(), events.clone(), logged);
         let environments =
@@ -200,6 +209,7 @@ impl Services {
             metrics,
             projects,
             experiments,
+            traces,
             environments,
             pipelines,
             registry,
@@ -214,6 +224,7 @@ impl Services {
         vec![
             group_projects::group(&self.projects, ui),
             group_experiments::group(&self.experiments, ui),
+            group_traces::group(&self.traces),
             group_environments::group(),
             group_pipelines::group(&self.pipelines),
             group_registry::group(&self.registry, ui),
@@ -288,6 +299,7 @@ pub async fn start(config: Config) -> Result<Running, CommandError> {
         let _ = stopped.await;
     }));
     tokio::spawn(services.jobs.clone().run());
+    tokio::spawn(services.experiments.clone().fold_points());
     tokio::spawn(control(Arc::clone(&services)));
     Ok(Running { url: format!("http://{address}"), jobs: services.jobs.clone(), serving, stop, _lock: lock })
 }

@@ -11,6 +11,7 @@ CREATE TABLE experiment_tags (
     value TEXT NOT NULL,
     PRIMARY KEY (experiment_id, key)
 );
+-- Params and tags are JSON objects of texts, metrics the summaries of crate kernel-series: a run is one row.
 CREATE TABLE runs (
     id TEXT PRIMARY KEY,
     experiment_id BIGINT NOT NULL,
@@ -18,38 +19,32 @@ CREATE TABLE runs (
     status TEXT NOT NULL,
     user_name TEXT NOT NULL,
     deleted BOOLEAN NOT NULL,
+    deleted_ms BIGINT,
     start_ms BIGINT NOT NULL,
-    end_ms BIGINT
+    end_ms BIGINT,
+    linked BOOLEAN NOT NULL,
+    params TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    metrics BYTEA NOT NULL
 );
 CREATE INDEX runs_by_experiment ON runs (experiment_id, start_ms, id);
-CREATE TABLE run_tags (
+CREATE TABLE metric_tail (
     run_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (run_id, key)
+    seq BIGINT NOT NULL,
+    points BYTEA NOT NULL,
+    PRIMARY KEY (run_id, seq)
 );
-CREATE INDEX run_tags_by_value ON run_tags (key, value);
-CREATE TABLE run_params (
+CREATE TABLE metric_chunks (
     run_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (run_id, key)
-);
-CREATE TABLE metric_points (
-    run_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    step BIGINT NOT NULL,
-    at_ms BIGINT NOT NULL,
-    value DOUBLE PRECISION
-);
-CREATE INDEX metric_points_by_series ON metric_points (run_id, key, step);
-CREATE TABLE metric_latest (
-    run_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    step BIGINT NOT NULL,
-    at_ms BIGINT NOT NULL,
-    value DOUBLE PRECISION,
-    PRIMARY KEY (run_id, key)
+    level BIGINT NOT NULL,
+    fold BIGINT NOT NULL,
+    part BIGINT NOT NULL,
+    first_key TEXT NOT NULL,
+    last_key TEXT NOT NULL,
+    first_ms BIGINT NOT NULL,
+    last_ms BIGINT NOT NULL,
+    points BYTEA NOT NULL,
+    PRIMARY KEY (run_id, level, fold, part)
 );
 CREATE TABLE run_inputs (
     run_id TEXT NOT NULL,
@@ -63,6 +58,13 @@ CREATE TABLE run_inputs (
     context TEXT NOT NULL,
     PRIMARY KEY (run_id, name, digest)
 );
+CREATE TABLE run_models (
+    run_id TEXT NOT NULL,
+    model_id TEXT NOT NULL,
+    role TEXT NOT NULL,
+    step BIGINT NOT NULL,
+    PRIMARY KEY (run_id, role, model_id)
+);
 CREATE TABLE logged_models (
     id TEXT PRIMARY KEY,
     experiment_id BIGINT NOT NULL,
@@ -70,6 +72,8 @@ CREATE TABLE logged_models (
     name TEXT NOT NULL,
     model_type TEXT NOT NULL,
     status TEXT NOT NULL,
+    status_message TEXT NOT NULL,
+    deleted BOOLEAN NOT NULL,
     created_ms BIGINT NOT NULL,
     updated_ms BIGINT NOT NULL
 );
@@ -81,6 +85,17 @@ CREATE TABLE logged_model_fields (
     key TEXT NOT NULL,
     value TEXT NOT NULL,
     PRIMARY KEY (model_id, kind, key)
+);
+CREATE TABLE logged_model_metrics (
+    model_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    dataset_name TEXT NOT NULL,
+    dataset_digest TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    step BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    value DOUBLE PRECISION,
+    PRIMARY KEY (model_id, key, dataset_name, dataset_digest, run_id)
 );
 CREATE TABLE artifacts (
     path TEXT PRIMARY KEY,

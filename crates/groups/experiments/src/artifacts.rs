@@ -19,11 +19,7 @@ impl ArtifactPath {
                 .split('/')
                 .any(|part| part.contains("%2e") || part.contains("%2f") || part.contains("%5c"));
         if hostile {
-            return Err(ExperimentError::invalid(
-                "path",
-                text,
-                "Invalid path: expected a relative path inside the run",
-            ));
+            return Err(ExperimentError::HostilePath { path: text.to_owned() });
         }
         Ok(Self(text.to_owned()))
     }

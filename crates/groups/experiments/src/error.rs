@@ -27,12 +27,35 @@ pub enum ExperimentError {
     ParamChanged { run: String, key: String, old: String, new: String },
     #[error("Invalid value {value:?} for parameter '{field}' supplied: {rule}")]
     Invalid { field: &'static str, value: String, rule: String },
+    #[error("Invalid value {value} for parameter '{field}' supplied: {rule}")]
+    InvalidNumber { field: &'static str, value: i64, rule: String },
+    #[error(
+        "Missing value for required parameter '{field}'. See the API docs for more information about request parameters."
+    )]
+    Missing { field: &'static str },
+    /// The path is not repeated: it is shown to people.
+    #[error("Invalid path")]
+    HostilePath { path: String },
     #[error("No tag with name: {key} in run with id {run}")]
     TagNotFound { run: String, key: String },
+    #[error("No tag with name: {key} in experiment with id {experiment}")]
+    ExperimentTagNotFound { experiment: i64, key: String },
+    #[error("No tag with key {key:?} for model with ID {model:?}.")]
+    ModelTagNotFound { model: String, key: String },
+    #[error(
+        "A batch logging request can contain at most {most} {what}. Got {found} {what}. Please split up {what} across multiple requests and try again."
+    )]
+    BatchTooLarge { what: &'static str, found: usize, most: usize },
     #[error("No artifact at '{path}'")]
     ArtifactNotFound { path: String },
     #[error("{feature} is not supported by this server")]
     Unsupported { feature: String },
+    #[error("the search did not end")]
+    SearchFailed,
+    #[error("the points of run {run} were folded by somebody else")]
+    FoldedTwice { run: String },
+    #[error(transparent)]
+    Points(#[from] kernel_series::DamagedBytes),
     #[error(transparent)]
     Search(#[from] SearchError),
     #[error(transparent)]
@@ -47,6 +70,10 @@ impl ExperimentError {
     pub(crate) fn invalid(field: &'static str, value: impl Into<String>, rule: impl Into<String>) -> Self {
         Self::Invalid { field, value: value.into(), rule: rule.into() }
     }
+
+    pub(crate) fn invalid_number(field: &'static str, value: i64, rule: impl Into<String>) -> Self {
+        Self::InvalidNumber { field, value, rule: rule.into() }
+    }
 }
 
 impl Fault for ExperimentError {
@@ -57,13 +84,21 @@ impl Fault for ExperimentError {
             | Self::RunNotFound { .. }
             | Self::LoggedModelNotFound { .. }
             | Self::TagNotFound { .. }
+            | Self::ExperimentTagNotFound { .. }
+            | Self::ModelTagNotFound { .. }
             | Self::ArtifactNotFound { .. } => ErrorKind::NotFound,
             Self::ExperimentExists { .. } => ErrorKind::AlreadyExists,
             Self::RunDeleted { .. } | Self::ExperimentDeleted { .. } | Self::ParamChanged { .. } => {
                 ErrorKind::Conflict
             }
-            Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Invalid { .. }
+            | Self::InvalidNumber { .. }
+            | Self::Missing { .. }
+            | Self::HostilePath { .. }
+            | Self::BatchTooLarge { .. } => ErrorKind::Invalid,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::SearchFailed | Self::Points(_) => ErrorKind::Internal,
+            Self::FoldedTwice { .. } => ErrorKind::Unavailable,
             Self::Search(error) => error.kind(),
             Self::Blob(error) => error.kind(),
             Self::Db(error) => error.kind(),
@@ -82,8 +117,15 @@ impl Fault for ExperimentError {
             Self::RunDeleted { .. } => "experiments/run-deleted",
             Self::ExperimentDeleted { .. } => "experiments/experiment-deleted",
             Self::ParamChanged { .. } => "experiments/param-changed",
-            Self::Invalid { .. } => "experiments/invalid",
-            Self::TagNotFound { .. } => "experiments/tag-not-found",
+            Self::Invalid { .. } | Self::InvalidNumber { .. } | Self::Missing { .. } => "experiments/invalid",
+            Self::HostilePath { .. } => "experiments/hostile-path",
+            Self::TagNotFound { .. } | Self::ExperimentTagNotFound { .. } | Self::ModelTagNotFound { .. } => {
+                "experiments/tag-not-found"
+            }
+            Self::BatchTooLarge { .. } => "experiments/batch-too-large",
+            Self::SearchFailed => "experiments/search-failed",
+            Self::FoldedTwice { .. } => "experiments/folded-twice",
+            Self::Points(_) => "experiments/damaged-points",
             Self::ArtifactNotFound { .. } => "experiments/artifact-not-found",
             Self::Unsupported { .. } => "experiments/unsupported",
             Self::Search(error) => error.code(),

@@ -3,7 +3,10 @@
 //! Speaks MLflow 3 (`mlflow/`); the pages are in `ui/`.
 
 mod artifacts;
+mod cache;
 mod error;
+mod fold;
+mod index;
 mod mlflow;
 mod model;
 mod service;
@@ -26,8 +29,10 @@ pub mod kinds {
     pub const EXPERIMENT_CHANGED: &str = "experiments.experiment_changed";
     pub const RUN_CREATED: &str = "experiments.run_created";
     pub const RUN_CHANGED: &str = "experiments.run_changed";
+    pub const RUN_PURGED: &str = "experiments.run_purged";
     pub const INPUT_LOGGED: &str = "experiments.input_logged";
     pub const MODEL_LOGGED: &str = "experiments.model_logged";
+    pub const MODEL_DELETED: &str = "experiments.model_deleted";
 }
 
 pub fn group(service: &Experiments, ui: &Ui) -> Group {

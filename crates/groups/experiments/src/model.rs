@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kernel_series::{Point, Summaries};
 use platform_primitives::Timestamp;
 use serde::Serialize;
 
@@ -47,6 +48,11 @@ impl RunStatus {
         })
     }
 
+    /// Nothing more is expected of the run.
+    pub fn is_finished(self) -> bool {
+        matches!(self, Self::Finished | Self::Failed | Self::Killed)
+    }
+
     /// The one place that says which change is legal: clients may set any status at any time, as MLflow lets
     /// them resume a finished run.
     pub fn advance(self, to: RunStatus) -> RunStatus {
@@ -71,28 +77,64 @@ impl Run {
     pub fn artifact_folder(&self) -> String {
         format!("{}/{}/artifacts", self.experiment_id, self.id)
     }
+
+    pub fn artifact_uri(&self) -> String {
+        format!("mlflow-artifacts:/{}", self.artifact_folder())
+    }
 }
 
 /// A run with all that was logged to it, except the histories.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct RunRecord {
     pub run: Run,
     pub tags: BTreeMap<String, String>,
     pub params: BTreeMap<String, String>,
-    /// Newest point per metric.
-    pub metrics: Vec<MetricPoint>,
+    /// Newest, smallest and largest value per metric.
+    pub metrics: Summaries,
     pub inputs: Vec<DatasetInput>,
-    /// Ids of logged models the run made.
-    pub outputs: Vec<String>,
+    /// Ids of logged models the run read.
+    pub model_inputs: Vec<String>,
+    pub outputs: Vec<ModelOutput>,
 }
 
+/// A logged model that a run made.
 #[derive(Debug, Clone, Serialize)]
+pub struct ModelOutput {
+    pub model_id: String,
+    pub step: i64,
+}
+
+/// A point on its way in.
+#[derive(Debug, Clone)]
 pub struct MetricPoint {
     pub key: String,
-    /// NaN is stored and answered as NaN.
+    /// NaN and infinities are stored as what they are.
+    pub point: Point,
+    /// The logged model it is about, and on which data; empty when it is about neither.
+    pub model_id: String,
+    pub dataset_name: String,
+    pub dataset_digest: String,
+}
+
+/// Newest value of a metric of a logged model.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelMetric {
+    pub key: String,
     pub value: f64,
     pub step: i64,
     pub at: Timestamp,
+    pub dataset_name: String,
+    pub dataset_digest: String,
+    pub run_id: String,
+}
+
+/// A data set as a list of them shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct DatasetSummary {
+    pub experiment_id: i64,
+    pub name: String,
+    pub digest: String,
+    pub context: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -106,6 +148,48 @@ pub struct DatasetInput {
     pub tags: BTreeMap<String, String>,
 }
 
+/// How far a logged model's files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum LoggedModelStatus {
+    Pending,
+    Ready,
+    Failed,
+}
+
+impl LoggedModelStatus {
+    const ALL: [Self; 3] = [Self::Pending, Self::Ready, Self::Failed];
+
+    /// As filters write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Ready => "READY",
+            Self::Failed => "FAILED",
+        }
+    }
+
+    pub fn parse(name: &str) -> Result<Self, ExperimentError> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.name() == name)
+            .ok_or_else(|| ExperimentError::invalid("status", name, "expected PENDING, READY or FAILED"))
+    }
+
+    /// The one place that says which change is legal: a model may become ready or fail from anywhere, but not
+    /// go back to pending.
+    pub fn advance(self, to: Self) -> Result<Self, ExperimentError> {
+        match to {
+            Self::Pending if self != Self::Pending => Err(ExperimentError::invalid(
+                "status",
+                to.name(),
+                "a finalized model cannot be pending again",
+            )),
+            to => Ok(to),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Serialize)]
 pub struct LoggedModel {
     pub id: String,
@@ -113,12 +197,13 @@ pub struct LoggedModel {
     pub run_id: String,
     pub name: String,
     pub model_type: String,
-    /// MLflow's `LOGGED_MODEL_PENDING`, `LOGGED_MODEL_READY` or `LOGGED_MODEL_UPLOAD_FAILED`.
-    pub status: String,
+    pub status: LoggedModelStatus,
+    pub status_message: String,
     pub created: Timestamp,
     pub updated: Timestamp,
     pub tags: BTreeMap<String, String>,
     pub params: BTreeMap<String, String>,
+    pub metrics: Vec<ModelMetric>,
 }
 
 impl LoggedModel {
@@ -138,6 +223,21 @@ pub struct ArtifactEntry {
 pub(crate) const MAX_KEY: usize = 250;
 pub(crate) const MAX_PARAM: usize = 6_000;
 pub(crate) const MAX_TAG: usize = 8_000;
+pub(crate) const MAX_EXPERIMENT_TAG: usize = 20_000;
+
+/// Tags take any key that is no path trick.
+pub(crate) fn check_tag(key: &str, value: &str) -> Result<(), ExperimentError> {
+    check_key("tag name", key)?;
+    check_length("tag value", value, MAX_TAG)
+}
+
+pub(crate) fn check_dataset(input: &DatasetInput) -> Result<(), ExperimentError> {
+    let long = |text: &Option<String>| text.clone().unwrap_or_default();
+    check_length("dataset name", &input.name, 500)?;
+    check_length("dataset digest", &input.digest, 64)?;
+    check_length("dataset schema", &long(&input.schema), 1_048_575)?;
+    check_length("dataset profile", &long(&input.profile), 16_777_215)
+}
 
 /// Keys of metrics and params: word characters, `_-. :/`, no path tricks, at most 250 characters.
 pub(crate) fn check_key(field: &'static str, key: &str) -> Result<(), ExperimentError> {

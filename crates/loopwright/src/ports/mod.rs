@@ -3,6 +3,7 @@
 mod builds;
 mod files;
 mod models;
+mod traces;
 mod watch;
 
 use group_environments::Environments;
@@ -17,6 +18,7 @@ use platform_primitives::{Failure, Fault};
 
 pub use files::RegisteredFiles;
 pub use models::{LoggedRuns, TrackedRuns};
+pub use traces::{TracedExperiments, UploadedFiles};
 pub use watch::LoggedPredictions;
 
 /// What the controller's ports stand on.

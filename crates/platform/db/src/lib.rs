@@ -15,14 +15,24 @@ use std::path::PathBuf;
 
 pub use error::DbError;
 pub use migrate::{Migration, MigrationSet};
-pub use tx::Tx;
+pub use tx::{Snapshot, Tx};
 pub use value::{ColumnKind, Row, Value};
 
 /// Which engine, and where.
 #[derive(Debug, Clone)]
 pub enum DbLocation {
-    Sqlite { path: PathBuf },
+    Sqlite { path: PathBuf, durability: Durability },
     Postgres { url: String },
+}
+
+/// What an acknowledged write on SQLite survives. PostgreSQL says so itself (`synchronous_commit`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Death of the process, always; after a loss of power the newest writes may be missing, never half of one.
+    #[default]
+    Process,
+    /// Loss of power too: every commit waits for the disk. Waiting writes share one such commit.
+    Full,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +56,9 @@ enum Backend {
 impl Db {
     pub async fn open(location: &DbLocation) -> Result<Self, DbError> {
         let backend = match location {
-            DbLocation::Sqlite { path } => Backend::Sqlite(sqlite::SqliteDb::open(path)?),
+            DbLocation::Sqlite { path, durability } => {
+                Backend::Sqlite(sqlite::SqliteDb::open(path, *durability)?)
+            }
             DbLocation::Postgres { url } => Backend::Postgres(postgres::PostgresDb::open(url).await?),
         };
         Ok(Self { backend })
@@ -74,6 +86,19 @@ impl Db {
         Ok(self.read(sql, args).await?.into_iter().next())
     }
 
+    /// Several queries that see one and the same state, on a thread where blocking is fine.
+    pub async fn snapshot<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&mut Snapshot<'_>) -> Result<T, E> + Send + 'static,
+    {
+        match &self.backend {
+            Backend::Sqlite(db) => db.snapshot(work).await,
+            Backend::Postgres(db) => db.snapshot(work).await,
+        }
+    }
+
     /// Runs `work` in a transaction: committed when it returns `Ok`, undone when it returns `Err`.
     ///
     /// The closure runs on a thread where blocking is fine; it must not wait for other tasks. Once a
@@ -81,8 +106,7 @@ impl Db {
     /// by then, and an `Ok` is refused.
     ///
     /// An acknowledged write survives kill -9 of this process on both engines. It survives a loss of power
-    /// on PostgreSQL; SQLite runs with `synchronous = NORMAL`, where the newest commits may be missing
-    /// after one, though never half of a write.
+    /// on PostgreSQL, and on SQLite with [`Durability::Full`].
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,

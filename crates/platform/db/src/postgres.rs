@@ -7,9 +7,9 @@ use bytes::BytesMut;
 use deadpool_postgres::{Manager, Pool};
 use tokio::runtime::Handle;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{NoTls, Transaction};
+use tokio_postgres::{IsolationLevel, NoTls, Transaction};
 
-use crate::tx::{self, Tx, TxBackend};
+use crate::tx::{self, Snapshot, SnapshotBackend, Tx, TxBackend};
 use crate::{ColumnKind, DbError, Row, Value};
 
 const CONNECTIONS: usize = 16;
@@ -45,6 +45,26 @@ impl PostgresDb {
         let statement = connection.prepare_cached(sql).await.map_err(fail)?;
         let rows = connection.query(&statement, &borrow(&args)).await.map_err(fail)?;
         rows.iter().map(row_from_postgres).collect()
+    }
+
+    pub(crate) async fn snapshot<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&mut Snapshot<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let mut connection = self.connection().await.map_err(E::from)?;
+        let handle = Handle::current();
+        let outcome = tokio::task::spawn_blocking(move || {
+            let fail = |error: tokio_postgres::Error| E::from(DbError::from_postgres(&error, "snapshot"));
+            let builder = connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
+            let transaction = handle.block_on(builder.read_only(true).start()).map_err(fail)?;
+            let backend = PostgresTx { transaction: &transaction, handle: &handle, failed: None };
+            let answer = work(&mut Snapshot::new(SnapshotBackend::Postgres(backend)))?;
+            handle.block_on(transaction.rollback()).map_err(fail)?;
+            Ok(answer)
+        });
+        outcome.await.map_err(|_| E::from(DbError::WriterStopped))?
     }
 
     pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>

@@ -1,5 +1,6 @@
 //! SQLite: one writer thread that commits many waiting transactions together, and a few readers.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,8 +9,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params_from_iter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::tx::{self, Tx, TxBackend};
-use crate::{ColumnKind, DbError, Row, Value};
+use crate::tx::{self, Snapshot, SnapshotBackend, Tx, TxBackend};
+use crate::{ColumnKind, DbError, Durability, Row, Value};
 
 const READERS: usize = 4;
 const QUEUE: usize = 1024;
@@ -53,8 +54,8 @@ impl Drop for Lent {
 }
 
 impl SqliteDb {
-    pub(crate) fn open(path: &Path) -> Result<Self, DbError> {
-        let writer = connect(path)?;
+    pub(crate) fn open(path: &Path, durability: Durability) -> Result<Self, DbError> {
+        let writer = connect(path, durability)?;
         let (sender, receiver) = mpsc::channel::<Work>(QUEUE);
         std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
@@ -63,7 +64,7 @@ impl SqliteDb {
                 location: path.display().to_string(),
                 message: error.to_string(),
             })?;
-        let idle = (0..READERS).map(|_| connect(path)).collect::<Result<Vec<_>, _>>()?;
+        let idle = (0..READERS).map(|_| connect(path, durability)).collect::<Result<Vec<_>, _>>()?;
         let readers =
             Arc::new(Readers { permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::new(idle) });
         Ok(Self { writer: sender, readers })
@@ -80,6 +81,28 @@ impl SqliteDb {
             query(connection, &sql, args)
         });
         answer.await.map_err(|_| DbError::WriterStopped)?
+    }
+
+    pub(crate) async fn snapshot<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&mut Snapshot<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let permit = Arc::clone(&readers.permits).acquire_owned().await;
+        let permit = permit.map_err(|_| E::from(DbError::WriterStopped))?;
+        let answer = tokio::task::spawn_blocking(move || {
+            let connection = readers.idle().pop();
+            let lent = Lent { connection, readers, _permit: permit };
+            let connection = lent.connection.as_ref().expect("a permit stands for an idle connection");
+            script(connection, "BEGIN").map_err(E::from)?;
+            let view = Snapshotted { connection };
+            let outcome = work(&mut Snapshot::new(SnapshotBackend::Sqlite(SqliteTx { connection })));
+            drop(view);
+            outcome
+        });
+        answer.await.map_err(|_| E::from(DbError::WriterStopped))?
     }
 
     pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
@@ -111,7 +134,20 @@ impl SqliteDb {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, DbError> {
+/// Ends the read transaction, also when the work panics: the connection goes back clean.
+struct Snapshotted<'c> {
+    connection: &'c Connection,
+}
+
+impl Drop for Snapshotted<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = script(self.connection, "ROLLBACK") {
+            tracing::error!(%error, "a snapshot did not end");
+        }
+    }
+}
+
+fn connect(path: &Path, durability: Durability) -> Result<Connection, DbError> {
     let open = |error: rusqlite::Error| DbError::Open {
         location: path.display().to_string(),
         message: error.to_string(),
@@ -120,10 +156,15 @@ fn connect(path: &Path) -> Result<Connection, DbError> {
     connection.set_prepared_statement_cache_capacity(256);
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
-             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA case_sensitive_like = ON; PRAGMA cache_size = -16000;",
+            "PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; \
+             PRAGMA temp_store = MEMORY; PRAGMA case_sensitive_like = ON; PRAGMA cache_size = -16000;",
         )
         .map_err(open)?;
+    let synchronous = match durability {
+        Durability::Process => "PRAGMA synchronous = NORMAL",
+        Durability::Full => "PRAGMA synchronous = FULL",
+    };
+    connection.execute_batch(synchronous).map_err(open)?;
     Ok(connection)
 }
 
@@ -191,10 +232,10 @@ where
     E: From<DbError>,
     F: FnOnce(&mut Tx<'_>) -> Result<T, E>,
 {
-    tx.execute_script("SAVEPOINT work").map_err(E::from)?;
+    tx.execute("SAVEPOINT work", Vec::new()).map_err(E::from)?;
     match tx::run(tx, work) {
         Ok(value) => {
-            tx.execute_script("RELEASE work").map_err(E::from)?;
+            tx.execute("RELEASE work", Vec::new()).map_err(E::from)?;
             Ok(value)
         }
         Err(error) => {
@@ -246,8 +287,16 @@ impl SqliteTx<'_> {
     }
 }
 
+/// One of the few statements that frame a transaction; prepared once a connection.
+fn script(connection: &Connection, statement: &str) -> Result<(), DbError> {
+    let fail = |error| DbError::from_sqlite(error, statement);
+    connection.prepare_cached(statement).map_err(fail)?.execute([]).map_err(fail)?;
+    Ok(())
+}
+
 fn prepare<'c>(connection: &'c Connection, sql: &str) -> Result<rusqlite::CachedStatement<'c>, DbError> {
-    let native = sql.replace('$', "?");
+    // SQLite reads `$1` as a name; names are numbered as they first appear, `?1` says its number itself.
+    let native = if sql.contains('$') { Cow::Owned(sql.replace('$', "?")) } else { Cow::Borrowed(sql) };
     connection.prepare_cached(&native).map_err(|error| DbError::from_sqlite(error, sql))
 }
 

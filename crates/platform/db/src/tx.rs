@@ -20,6 +20,34 @@ pub(crate) enum TxBackend<'a> {
     Postgres(PostgresTx<'a>),
 }
 
+/// Several queries over one state of the database. Nothing can be written through it.
+pub struct Snapshot<'a> {
+    backend: SnapshotBackend<'a>,
+}
+
+pub(crate) enum SnapshotBackend<'a> {
+    Sqlite(SqliteTx<'a>),
+    Postgres(PostgresTx<'a>),
+}
+
+impl<'a> Snapshot<'a> {
+    pub(crate) fn new(backend: SnapshotBackend<'a>) -> Self {
+        Self { backend }
+    }
+
+    pub fn query(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>, DbError> {
+        check_text(&args)?;
+        match &mut self.backend {
+            SnapshotBackend::Sqlite(tx) => tx.query(sql, args),
+            SnapshotBackend::Postgres(tx) => tx.query(sql, &args),
+        }
+    }
+
+    pub fn query_one(&mut self, sql: &str, args: Vec<Value>) -> Result<Option<Row>, DbError> {
+        Ok(self.query(sql, args)?.into_iter().next())
+    }
+}
+
 impl<'a> Tx<'a> {
     pub(crate) fn new(backend: TxBackend<'a>) -> Self {
         Self { backend, after_commit: Vec::new() }

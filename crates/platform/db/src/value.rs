@@ -93,6 +93,12 @@ macro_rules! args {
 pub struct Row(pub(crate) Vec<Value>);
 
 impl Row {
+    /// How many columns there are.
+    #[allow(clippy::len_without_is_empty, reason = "a row without columns does not exist")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn value(&self, index: usize) -> &Value {
         self.0.get(index).unwrap_or(&Value::Null)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use platform_db::{Db, DbLocation, MigrationSet};
+use platform_db::{Db, DbLocation, Durability, MigrationSet};
 use platform_events::Events;
 use platform_primitives::{ManualClock, Timestamp, new_id};
 
@@ -34,7 +34,7 @@ pub async fn both_engines(sets: &[MigrationSet]) -> Vec<TestDb> {
 
 pub async fn sqlite(sets: &[MigrationSet]) -> TestDb {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let location = DbLocation::Sqlite { path: directory.path().join("test.sqlite") };
+    let location = DbLocation::Sqlite { path: directory.path().join("test.sqlite"), durability: Durability::Process };
     open(location, directory, sets).await
 }
 

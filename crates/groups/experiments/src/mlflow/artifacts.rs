@@ -5,14 +5,16 @@ use axum::body::Body;
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{Method, header};
+use platform_primitives::{ErrorKind, Failure};
 use platform_web::dialect::{Dialect, MlflowResult};
 use platform_web::{Routes, Surface};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, READ, TRACK};
-use crate::Experiments;
+use crate::artifacts::ArtifactPath;
 use crate::model::ArtifactEntry;
+use crate::{ExperimentError, Experiments};
 
 pub(crate) fn surface(service: &Experiments) -> Surface {
     let mut routes = Routes::new(Dialect::Mlflow).streaming();
@@ -25,7 +27,96 @@ pub(crate) fn surface(service: &Experiments) -> Surface {
             .route(Method::PUT, &one, TRACK, upload)
             .route(Method::DELETE, &one, TRACK, delete);
     }
-    routes.with_state(service.clone())
+    routes
+        .get("/get-artifact", READ, get_of_run)
+        .get("/ajax-api/2.0/mlflow/get-artifact", READ, get_of_run)
+        .post("/ajax-api/2.0/mlflow/upload-artifact", TRACK, upload_to_run)
+        .get("/ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files", READ, get_of_model)
+        .get("/api/2.0/mlflow/logged-models/{id}/artifacts/files", READ, get_of_model)
+        .with_state(service.clone())
+}
+
+/// Files lie where this server keeps them: an experiment cannot send them elsewhere on its disk.
+pub(super) fn check_location(location: &str) -> Result<(), ExperimentError> {
+    let local = location.starts_with('/') || location.starts_with("file:");
+    if local || location.contains(['#', '?']) || location.split('/').any(|part| part == "..") {
+        let rule = "expected no path of this machine, no fragment or query and no '..': files go to this server's store";
+        return Err(ExperimentError::invalid("artifact_location", location, rule));
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct RunFile {
+    run_id: Option<String>,
+    run_uuid: Option<String>,
+    path: Option<String>,
+}
+
+impl RunFile {
+    fn run(&self) -> Option<&str> {
+        self.run_id.as_deref().or(self.run_uuid.as_deref()).filter(|id| !id.is_empty())
+    }
+}
+
+fn missing(what: &str) -> Failure {
+    Failure::new(ErrorKind::Invalid, "mlflow/artifacts", format!("Request must specify {what}."))
+}
+
+async fn get_of_run(
+    State(service): State<Experiments>,
+    UrlQuery(query): UrlQuery<RunFile>,
+) -> MlflowResult<Response> {
+    let run = query.run().ok_or_else(|| missing("run_id"))?;
+    let path = query.path.as_deref().ok_or_else(|| missing("path"))?;
+    ArtifactPath::parse(path)?;
+    let run = service.get_run(run).await?;
+    download(State(service), Path(format!("{}/{path}", run.artifact_folder()))).await
+}
+
+async fn upload_to_run(
+    State(service): State<Experiments>,
+    UrlQuery(query): UrlQuery<RunFile>,
+    body: Body,
+) -> MlflowResult<Response> {
+    let run = query.run().ok_or_else(|| missing("run_uuid"))?;
+    let path = query.path.as_deref().filter(|path| !path.is_empty()).ok_or_else(|| missing("path"))?;
+    ArtifactPath::parse(path)?;
+    if axum::body::HttpBody::size_hint(&body).exact() == Some(0) {
+        return Err(missing("data").into());
+    }
+    let run = service.get_run(run).await?;
+    upload(State(service), Path(format!("{}/{path}", run.artifact_folder())), body).await
+}
+
+#[derive(Deserialize)]
+struct ModelFile {
+    artifact_file_path: String,
+}
+
+async fn get_of_model(
+    State(service): State<Experiments>,
+    Path(id): Path<String>,
+    UrlQuery(query): UrlQuery<ModelFile>,
+) -> MlflowResult<Response> {
+    ArtifactPath::parse(&query.artifact_file_path)?;
+    let model = service.get_logged_model(&id).await?;
+    download(State(service), Path(format!("{}/{}", model.artifact_folder(), query.artifact_file_path))).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct ModelListQuery {
+    #[serde(default)]
+    artifact_directory_path: String,
+}
+
+pub(super) async fn list_of_model(
+    State(service): State<Experiments>,
+    Path(id): Path<String>,
+    UrlQuery(query): UrlQuery<ModelListQuery>,
+) -> Answer {
+    let root = service.get_logged_model(&id).await?.artifact_folder();
+    list_inside(&service, &root, &query.artifact_directory_path).await
 }
 
 async fn upload(
@@ -76,14 +167,17 @@ pub(super) async fn list_of_run(
     State(service): State<Experiments>,
     UrlQuery(query): UrlQuery<RunListQuery>,
 ) -> Answer {
-    let run = service.get_run(&query.run_id).await?;
-    let inside = query.path.trim_matches('/');
-    let folder =
-        if inside.is_empty() { run.artifact_folder() } else { format!("{}/{inside}", run.artifact_folder()) };
+    let root = service.get_run(&query.run_id).await?.artifact_folder();
+    list_inside(&service, &root, &query.path).await
+}
+
+async fn list_inside(service: &Experiments, root: &str, path: &str) -> Answer {
+    let inside = path.trim_matches('/');
+    let folder = if inside.is_empty() { root.to_owned() } else { format!("{root}/{inside}") };
     let prefix = if inside.is_empty() { String::new() } else { format!("{inside}/") };
     let entries = service.list_artifacts(&folder).await?;
     let files: Vec<Value> = entries.iter().map(|entry| file(entry, &prefix)).collect();
-    Ok(Json(json!({"root_uri": format!("mlflow-artifacts:/{}", run.artifact_folder()), "files": files})))
+    Ok(Json(json!({"root_uri": format!("mlflow-artifacts:/{root}"), "files": files})))
 }
 
 fn file(entry: &ArtifactEntry, prefix: &str) -> Value {

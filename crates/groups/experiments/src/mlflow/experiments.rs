@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{Query as UrlQuery, State};
+use platform_primitives::{ErrorKind, Failure};
 use platform_web::Caller;
 use platform_web::mlflow::{MlflowJson, optional_int64};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, next_token, page, render};
+use super::{Answer, ask, render, view};
 use crate::Experiments;
 
 #[derive(Deserialize)]
@@ -25,6 +26,8 @@ pub(super) fn map(pairs: Vec<Pair>) -> BTreeMap<String, String> {
 pub(super) struct Create {
     name: String,
     #[serde(default)]
+    artifact_location: Option<String>,
+    #[serde(default)]
     tags: Vec<Pair>,
 }
 
@@ -33,6 +36,9 @@ pub(super) async fn create(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Create>,
 ) -> Answer {
+    if let Some(location) = body.artifact_location.as_deref() {
+        super::artifacts::check_location(location)?;
+    }
     let id = service.create_experiment(&caller.name, &body.name, map(body.tags)).await?;
     Ok(Json(json!({"experiment_id": id.to_string()})))
 }
@@ -77,16 +83,9 @@ pub(super) async fn search(
     State(service): State<Experiments>,
     MlflowJson(body): MlflowJson<Search>,
 ) -> Answer {
-    let query = page(
-        body.filter,
-        body.order_by,
-        body.view_type.as_deref(),
-        body.max_results,
-        body.page_token.as_deref(),
-        (1_000, 50_000),
-    )?;
-    let found = service.search_experiments(&query).await?;
-    let token = next_token(&query, found.len());
+    let view = view(body.view_type.as_deref());
+    let ask = ask(body.filter, body.order_by, body.max_results, body.page_token, (1_000, 50_000))?;
+    let (found, token) = service.search_experiments(view, &ask).await?;
     let experiments: Vec<_> = found.iter().map(render::experiment).collect();
     Ok(Json(json!({"experiments": experiments, "next_page_token": token})))
 }
@@ -118,9 +117,7 @@ pub(super) async fn delete(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<ById>,
 ) -> Answer {
-    service
-        .change_experiment(&caller.name, &body.experiment_id, |experiment| experiment.deleted = true)
-        .await?;
+    service.set_experiment_deleted(&caller.name, &body.experiment_id, true).await?;
     Ok(Json(json!({})))
 }
 
@@ -129,9 +126,7 @@ pub(super) async fn restore(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<ById>,
 ) -> Answer {
-    service
-        .change_experiment(&caller.name, &body.experiment_id, |experiment| experiment.deleted = false)
-        .await?;
+    service.set_experiment_deleted(&caller.name, &body.experiment_id, false).await?;
     Ok(Json(json!({})))
 }
 
@@ -146,9 +141,7 @@ pub(super) async fn update(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Update>,
 ) -> Answer {
-    service
-        .change_experiment(&caller.name, &body.experiment_id, |experiment| experiment.name = body.new_name)
-        .await?;
+    service.rename_experiment(&caller.name, &body.experiment_id, &body.new_name).await?;
     Ok(Json(json!({})))
 }
 
@@ -166,4 +159,62 @@ pub(super) async fn set_tag(
 ) -> Answer {
     service.set_experiment_tag(&body.experiment_id, body.key, body.value).await?;
     Ok(Json(json!({})))
+}
+
+pub(super) async fn delete_tag(
+    State(service): State<Experiments>,
+    MlflowJson(body): MlflowJson<SetTag>,
+) -> Answer {
+    service.delete_experiment_tag(&body.experiment_id, body.key).await?;
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+pub(super) struct SearchDatasets {
+    #[serde(default)]
+    experiment_ids: Vec<String>,
+}
+
+/// As many as upstream's page asks for.
+const DATASETS: usize = 1_000;
+const DATASET_EXPERIMENTS: usize = 20;
+
+pub(super) async fn search_datasets(
+    State(service): State<Experiments>,
+    MlflowJson(body): MlflowJson<SearchDatasets>,
+) -> Answer {
+    let invalid = |message: String| Failure::new(ErrorKind::Invalid, "mlflow/datasets", message);
+    if body.experiment_ids.is_empty() {
+        let message = "SearchDatasets request must specify at least one experiment_id.";
+        return Err(invalid(message.to_owned()).into());
+    }
+    if body.experiment_ids.len() > DATASET_EXPERIMENTS {
+        let (most, found) = (DATASET_EXPERIMENTS, body.experiment_ids.len());
+        let message = format!(
+            "SearchDatasets request cannot specify more than {most} experiment_ids. Received {found}."
+        );
+        return Err(invalid(message).into());
+    }
+    let experiments = numbers(&body.experiment_ids);
+    if experiments.is_empty() {
+        return Ok(Json(json!({})));
+    }
+    let found = service.dataset_summaries(&experiments, DATASETS).await?;
+    let summaries: Vec<_> = found
+        .iter()
+        .map(|dataset| {
+            json!({
+                "experiment_id": dataset.experiment_id.to_string(),
+                "name": dataset.name,
+                "digest": dataset.digest,
+                "context": dataset.context,
+            })
+        })
+        .collect();
+    Ok(Json(json!({"dataset_summaries": summaries})))
+}
+
+/// Ids that are no numbers name no experiment.
+pub(super) fn numbers(ids: &[String]) -> Vec<i64> {
+    ids.iter().filter_map(|id| id.parse().ok()).collect()
 }

@@ -8,9 +8,9 @@ use platform_web::mlflow::{MlflowJson, optional_int64};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::experiments::{Pair, map};
-use super::{Answer, next_token, page, render};
-use crate::model::LoggedModel;
+use super::experiments::{Pair, map, numbers};
+use super::{Answer, ask, render};
+use crate::model::{LoggedModel, LoggedModelStatus};
 use crate::{ExperimentError, Experiments};
 
 #[derive(Deserialize)]
@@ -38,7 +38,9 @@ pub(super) async fn create(
         run_id: body.source_run_id.unwrap_or_default(),
         name: body.name.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("model-{}", &id[26..])),
         model_type: body.model_type.unwrap_or_default(),
-        status: "LOGGED_MODEL_PENDING".to_owned(),
+        status: LoggedModelStatus::Pending,
+        status_message: String::new(),
+        metrics: Vec::new(),
         created: now,
         updated: now,
         tags: map(body.tags),
@@ -57,6 +59,8 @@ pub(super) async fn get(State(service): State<Experiments>, Path(id): Path<Strin
 #[derive(Deserialize)]
 pub(super) struct Finalize {
     status: String,
+    #[serde(default)]
+    status_message: String,
 }
 
 pub(super) async fn finalize(
@@ -64,8 +68,26 @@ pub(super) async fn finalize(
     Path(id): Path<String>,
     MlflowJson(body): MlflowJson<Finalize>,
 ) -> Answer {
-    let model = service.set_logged_model_status(&id, &body.status).await?;
+    let status = render::parse_status(&body.status)?;
+    let model = service.set_logged_model_status(&id, status, body.status_message).await?;
     Ok(Json(json!({"model": render::logged_model(&model)})))
+}
+
+pub(super) async fn delete(
+    State(service): State<Experiments>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+) -> Answer {
+    service.delete_logged_model(&caller.name, &id).await?;
+    Ok(Json(json!({})))
+}
+
+pub(super) async fn delete_tag(
+    State(service): State<Experiments>,
+    Path((id, key)): Path<(String, String)>,
+) -> Answer {
+    service.delete_logged_model_tag(&id, &key).await?;
+    Ok(Json(json!({})))
 }
 
 #[derive(Deserialize)]
@@ -134,11 +156,8 @@ pub(super) async fn search(
         .iter()
         .map(|order| format!("{} {}", order.field_name, if order.ascending { "ASC" } else { "DESC" }))
         .collect();
-    let query =
-        page(body.filter, Some(order), None, body.max_results, body.page_token.as_deref(), (50, 50_000))?;
-    let experiments: Vec<i64> = body.experiment_ids.iter().filter_map(|id| id.parse().ok()).collect();
-    let found = service.search_logged_models(&experiments, &query).await?;
-    let token = next_token(&query, found.len());
+    let ask = ask(body.filter, Some(order), body.max_results, body.page_token, (50, 50_000))?;
+    let (found, token) = service.search_logged_models(&numbers(&body.experiment_ids), &ask).await?;
     let models: Vec<_> = found.iter().map(render::logged_model).collect();
     Ok(Json(json!({"models": models, "next_page_token": token})))
 }

@@ -3,6 +3,7 @@
 mod artifacts;
 mod experiments;
 mod logged_models;
+mod metrics;
 mod render;
 mod runs;
 
@@ -10,12 +11,13 @@ use axum::Json;
 use http::Method;
 use platform_auth::Permission::{Read, Track};
 use platform_web::dialect::Dialect;
+use platform_web::mlflow::search::Ask;
 use platform_web::{Access, Routes, Surface};
 use serde_json::Value;
 
 use crate::ExperimentError;
 use crate::Experiments;
-use crate::store::{Query, View};
+use crate::store::View;
 
 pub(crate) use artifacts::surface as artifact_surface;
 
@@ -40,25 +42,41 @@ pub(crate) fn surface(service: &Experiments) -> Surface {
             .post(&path("/2.0/mlflow/experiments/restore"), TRACK, experiments::restore)
             .post(&path("/2.0/mlflow/experiments/update"), TRACK, experiments::update)
             .post(&path("/2.0/mlflow/experiments/set-experiment-tag"), TRACK, experiments::set_tag)
+            .post(&path("/2.0/mlflow/experiments/delete-experiment-tag"), TRACK, experiments::delete_tag)
+            .post(&path("/2.0/mlflow/experiments/search-datasets"), READ, experiments::search_datasets)
             .post(&path("/2.0/mlflow/runs/create"), TRACK, runs::create)
             .get(&path("/2.0/mlflow/runs/get"), READ, runs::get)
             .post(&path("/2.0/mlflow/runs/update"), TRACK, runs::update)
             .post(&path("/2.0/mlflow/runs/search"), READ, runs::search)
             .post(&path("/2.0/mlflow/runs/delete"), TRACK, runs::delete)
             .post(&path("/2.0/mlflow/runs/restore"), TRACK, runs::restore)
-            .post(&path("/2.0/mlflow/runs/log-metric"), TRACK, runs::log_metric)
+            .post(&path("/2.0/mlflow/runs/log-metric"), TRACK, metrics::log_metric)
             .post(&path("/2.0/mlflow/runs/log-parameter"), TRACK, runs::log_param)
-            .post(&path("/2.0/mlflow/runs/log-batch"), TRACK, runs::log_batch)
+            .post(&path("/2.0/mlflow/runs/log-batch"), TRACK, metrics::log_batch)
             .post(&path("/2.0/mlflow/runs/set-tag"), TRACK, runs::set_tag)
             .post(&path("/2.0/mlflow/runs/delete-tag"), TRACK, runs::delete_tag)
             .post(&path("/2.0/mlflow/runs/log-inputs"), TRACK, runs::log_inputs)
             .post(&path("/2.0/mlflow/runs/outputs"), TRACK, runs::log_outputs)
-            .get(&path("/2.0/mlflow/metrics/get-history"), READ, runs::history)
+            .get(&path("/2.0/mlflow/metrics/get-history"), READ, metrics::history)
+            .get(&path("/2.0/mlflow/metrics/get-history-bulk"), READ, metrics::history_bulk)
+            .get(&path("/2.0/mlflow/metrics/get-history-bulk-interval"), READ, metrics::history_interval)
             .get(&path("/2.0/mlflow/artifacts/list"), READ, artifacts::list_of_run)
             .post(&path("/2.0/mlflow/logged-models"), TRACK, logged_models::create)
             .post(&path("/2.0/mlflow/logged-models/search"), READ, logged_models::search)
             .get(&path("/2.0/mlflow/logged-models/{id}"), READ, logged_models::get)
             .route(Method::PATCH, &path("/2.0/mlflow/logged-models/{id}"), TRACK, logged_models::finalize)
+            .route(Method::DELETE, &path("/2.0/mlflow/logged-models/{id}"), TRACK, logged_models::delete)
+            .route(
+                Method::DELETE,
+                &path("/2.0/mlflow/logged-models/{id}/tags/{key}"),
+                TRACK,
+                logged_models::delete_tag,
+            )
+            .get(
+                &path("/2.0/mlflow/logged-models/{id}/artifacts/directories"),
+                READ,
+                artifacts::list_of_model,
+            )
             .route(
                 Method::PATCH,
                 &path("/2.0/mlflow/logged-models/{id}/tags"),
@@ -71,47 +89,50 @@ pub(crate) fn surface(service: &Experiments) -> Surface {
     routes
         .get("/health", health, async || "OK")
         .get("/version", health, async || TESTED_AGAINST)
+        .get("/api/3.0/mlflow/server-info", health, server_info)
+        .get("/ajax-api/3.0/mlflow/server-info", health, server_info)
         .with_state(service.clone())
+}
+
+/// What a client asks before it uses features that not every server has.
+async fn server_info() -> Json<Value> {
+    Json(serde_json::json!({
+        "store_type": "SqlStore",
+        "workspaces_enabled": false,
+        "trace_archival_enabled": false,
+        "multipart_uploads_enabled": false,
+    }))
 }
 
 /// The MLflow version whose client this surface is tested against.
 const TESTED_AGAINST: &str = "3.17.2";
 
-/// Page tokens of offset-paged searches are opaque to clients.
-fn page(
+/// What a search asks for, within the limits of its page size.
+fn ask(
     filter: Option<String>,
     order_by: Option<Vec<String>>,
-    view: Option<&str>,
     max_results: Option<i64>,
-    token: Option<&str>,
+    token: Option<String>,
     (default, most): (i64, i64),
-) -> Result<Query, ExperimentError> {
+) -> Result<Ask, ExperimentError> {
     let limit = max_results.unwrap_or(default);
     if limit < 1 || limit > most {
-        let rule = format!("expected a value between 1 and {most}");
-        return Err(ExperimentError::invalid("max_results", limit.to_string(), rule));
+        let rule = format!("It must be at least 1 and at most {most}.");
+        return Err(ExperimentError::invalid_number("max_results", limit, rule));
     }
-    let offset = match token {
-        None | Some("") => 0,
-        Some(token) => {
-            token.parse().map_err(|_| ExperimentError::invalid("page_token", token, "unknown token"))?
-        }
-    };
-    let view = match view {
-        Some("ALL" | "all") => View::All,
-        Some("DELETED_ONLY" | "deleted_only") => View::Deleted,
-        _ => View::Active,
-    };
-    Ok(Query {
+    Ok(Ask {
         filter: filter.unwrap_or_default(),
         order_by: order_by.unwrap_or_default(),
-        view,
+        token,
         limit: limit as usize,
-        offset,
     })
 }
 
-/// The token of the next page when this one is full.
-fn next_token(query: &Query, found: usize) -> Option<String> {
-    (found == query.limit).then(|| (query.offset + found).to_string())
+/// Upstream passes over a view it does not know.
+fn view(name: Option<&str>) -> View {
+    match name {
+        Some("ALL" | "all") => View::All,
+        Some("DELETED_ONLY" | "deleted_only") => View::Deleted,
+        _ => View::Active,
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use kernel_series::Point;
 use platform_web::mlflow::real_to_json;
 use serde_json::{Value, json};
 
+use crate::ExperimentError;
 use crate::model::*;
 
 pub(super) fn tags(tags: &BTreeMap<String, String>) -> Vec<Value> {
@@ -36,7 +38,7 @@ pub(super) fn run_info(run: &Run) -> Value {
         "user_id": run.user,
         "status": run.status.name(),
         "start_time": run.start,
-        "artifact_uri": format!("mlflow-artifacts:/{}", run.artifact_folder()),
+        "artifact_uri": run.artifact_uri(),
         "lifecycle_stage": lifecycle(run.deleted),
     });
     if let Some(end) = run.end {
@@ -45,8 +47,24 @@ pub(super) fn run_info(run: &Run) -> Value {
     info
 }
 
-pub(super) fn metric(point: &MetricPoint) -> Value {
-    json!({"key": point.key, "value": real_to_json(point.value), "timestamp": point.at, "step": point.step})
+fn metric(key: &str, point: &Point) -> Value {
+    json!({"key": key, "value": real_to_json(point.value), "timestamp": point.at_ms, "step": point.step})
+}
+
+fn model_metric(model: &str, metric: &ModelMetric) -> Value {
+    let mut value = json!({
+        "key": metric.key,
+        "value": real_to_json(metric.value),
+        "timestamp": metric.at,
+        "step": metric.step,
+        "model_id": model,
+        "run_id": metric.run_id,
+    });
+    if !metric.dataset_name.is_empty() {
+        value["dataset_name"] = json!(metric.dataset_name);
+        value["dataset_digest"] = json!(metric.dataset_digest);
+    }
+    value
 }
 
 pub(super) fn run(record: &RunRecord) -> Value {
@@ -67,16 +85,18 @@ pub(super) fn run(record: &RunRecord) -> Value {
             })
         })
         .collect();
-    let outputs: Vec<Value> = record.outputs.iter().map(|id| json!({"model_id": id, "step": 0})).collect();
+    let model_inputs: Vec<Value> = record.model_inputs.iter().map(|id| json!({"model_id": id})).collect();
+    let metrics: Vec<Value> =
+        record.metrics.iter().map(|(key, summary)| metric(key, &summary.latest)).collect();
     json!({
         "info": run_info(&record.run),
         "data": {
-            "metrics": record.metrics.iter().map(metric).collect::<Vec<_>>(),
+            "metrics": metrics,
             "params": tags(&record.params),
             "tags": tags(&record.tags),
         },
-        "inputs": {"dataset_inputs": inputs},
-        "outputs": {"model_outputs": outputs},
+        "inputs": {"dataset_inputs": inputs, "model_inputs": model_inputs},
+        "outputs": {"model_outputs": record.outputs},
     })
 }
 
@@ -89,11 +109,31 @@ pub(super) fn logged_model(model: &LoggedModel) -> Value {
             "creation_timestamp_ms": model.created,
             "last_updated_timestamp_ms": model.updated,
             "artifact_uri": format!("mlflow-artifacts:/{}", model.artifact_folder()),
-            "status": model.status,
+            "status": status(model.status),
+            "status_message": model.status_message,
             "model_type": model.model_type,
             "source_run_id": model.run_id,
             "tags": tags(&model.tags),
         },
-        "data": {"params": tags(&model.params), "metrics": []},
+        "data": {
+            "params": tags(&model.params),
+            "metrics": model.metrics.iter().map(|metric| model_metric(&model.id, metric)).collect::<Vec<_>>(),
+        },
+    })
+}
+
+fn status(status: LoggedModelStatus) -> &'static str {
+    match status {
+        LoggedModelStatus::Pending => "LOGGED_MODEL_PENDING",
+        LoggedModelStatus::Ready => "LOGGED_MODEL_READY",
+        LoggedModelStatus::Failed => "LOGGED_MODEL_UPLOAD_FAILED",
+    }
+}
+
+pub(super) fn parse_status(name: &str) -> Result<LoggedModelStatus, ExperimentError> {
+    let known = [LoggedModelStatus::Pending, LoggedModelStatus::Ready, LoggedModelStatus::Failed];
+    known.into_iter().find(|known| status(*known) == name).ok_or_else(|| {
+        let names = known.map(status).join(", ");
+        ExperimentError::invalid("status", name, format!("expected one of {names}"))
     })
 }

@@ -2,28 +2,30 @@ use axum::Json;
 use axum::extract::{Query as UrlQuery, State};
 use platform_primitives::Timestamp;
 use platform_web::Caller;
-use platform_web::mlflow::{MlflowJson, int64, optional_int64, real};
+use platform_web::mlflow::{MlflowJson, optional_int64};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::experiments::{Pair, map};
-use super::{Answer, next_token, page, render};
-use crate::model::{DatasetInput, MetricPoint, RunStatus};
-use crate::service::{Batch, NewRun};
+use super::experiments::{Pair, map, numbers};
+use super::{Answer, ask, render, view};
+use crate::model::{DatasetInput, ModelOutput, RunStatus};
+use crate::service::{Batch, NewRun, RunChange};
 use crate::{ExperimentError, Experiments};
 
 /// Clients send `run_id` and the older `run_uuid`; either names the run.
 #[derive(Deserialize)]
 pub(super) struct RunKey {
-    run_id: Option<String>,
-    run_uuid: Option<String>,
+    pub run_id: Option<String>,
+    pub run_uuid: Option<String>,
 }
 
 impl RunKey {
-    fn id(&self) -> Result<&str, ExperimentError> {
-        self.run_id.as_deref().or(self.run_uuid.as_deref()).filter(|id| !id.is_empty()).ok_or_else(|| {
-            ExperimentError::invalid("run_id", "", "Missing value for required parameter 'run_id'")
-        })
+    pub fn id(&self) -> Result<&str, ExperimentError> {
+        self.run_id
+            .as_deref()
+            .or(self.run_uuid.as_deref())
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| ExperimentError::Missing { field: "run_id" })
     }
 }
 
@@ -69,7 +71,8 @@ pub(super) async fn get(State(service): State<Experiments>, UrlQuery(key): UrlQu
 
 #[derive(Deserialize)]
 pub(super) struct Update {
-    run_id: String,
+    run_id: Option<String>,
+    run_uuid: Option<String>,
     status: Option<String>,
     #[serde(default, deserialize_with = "optional_int64")]
     end_time: Option<i64>,
@@ -81,10 +84,12 @@ pub(super) async fn update(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Update>,
 ) -> Answer {
+    let key = RunKey { run_id: body.run_id, run_uuid: body.run_uuid };
     let status = body.status.as_deref().map(RunStatus::parse).transpose()?;
     let end = body.end_time.map(Timestamp::from_millis);
     let name = body.run_name.filter(|name| !name.is_empty());
-    let run = service.update_run(&caller.name, &body.run_id, status, end, name).await?;
+    let change = RunChange { status, end, name, user: None };
+    let run = service.apply_run_change(&caller.name, key.id()?, change).await?;
     Ok(Json(json!({"run_info": render::run_info(&run)})))
 }
 
@@ -104,18 +109,11 @@ pub(super) async fn search(
     State(service): State<Experiments>,
     MlflowJson(body): MlflowJson<Search>,
 ) -> Answer {
-    let query = page(
-        body.filter,
-        body.order_by,
-        body.run_view_type.as_deref(),
-        body.max_results,
-        body.page_token.as_deref(),
-        (1_000, 50_000),
-    )?;
-    let experiments: Vec<i64> = body.experiment_ids.iter().filter_map(|id| id.parse().ok()).collect();
-    let found = service.search_runs(&experiments, &query).await?;
-    let token = next_token(&query, found.len());
-    Ok(Json(json!({"runs": found.iter().map(render::run).collect::<Vec<_>>(), "next_page_token": token})))
+    let view = view(body.run_view_type.as_deref());
+    let ask = ask(body.filter, body.order_by, body.max_results, body.page_token, (1_000, 50_000))?;
+    let (found, token) = service.search_runs(&numbers(&body.experiment_ids), view, &ask).await?;
+    let runs: Vec<_> = found.iter().map(|record| render::run(record)).collect();
+    Ok(Json(json!({"runs": runs, "next_page_token": token})))
 }
 
 pub(super) async fn delete(
@@ -133,52 +131,6 @@ pub(super) async fn restore(
     MlflowJson(key): MlflowJson<RunKey>,
 ) -> Answer {
     service.set_run_deleted(&caller.name, key.id()?, false).await?;
-    Ok(Json(json!({})))
-}
-
-#[derive(Deserialize)]
-struct WirePoint {
-    key: String,
-    #[serde(deserialize_with = "real")]
-    value: f64,
-    #[serde(deserialize_with = "int64")]
-    timestamp: i64,
-    #[serde(default, deserialize_with = "optional_int64")]
-    step: Option<i64>,
-}
-
-impl WirePoint {
-    fn point(self) -> MetricPoint {
-        MetricPoint {
-            key: self.key,
-            value: self.value,
-            step: self.step.unwrap_or(0),
-            at: Timestamp::from_millis(self.timestamp),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-pub(super) struct LogMetric {
-    run_id: Option<String>,
-    run_uuid: Option<String>,
-    key: String,
-    #[serde(deserialize_with = "real")]
-    value: f64,
-    #[serde(deserialize_with = "int64")]
-    timestamp: i64,
-    #[serde(default, deserialize_with = "optional_int64")]
-    step: Option<i64>,
-}
-
-pub(super) async fn log_metric(
-    State(service): State<Experiments>,
-    MlflowJson(body): MlflowJson<LogMetric>,
-) -> Answer {
-    let key = RunKey { run_id: body.run_id, run_uuid: body.run_uuid };
-    let wire = WirePoint { key: body.key, value: body.value, timestamp: body.timestamp, step: body.step };
-    let batch = Batch { metrics: vec![wire.point()], ..Batch::default() };
-    service.log_batch(key.id()?, batch).await?;
     Ok(Json(json!({})))
 }
 
@@ -225,31 +177,6 @@ pub(super) async fn delete_tag(
 }
 
 #[derive(Deserialize)]
-pub(super) struct LogBatch {
-    run_id: String,
-    #[serde(default)]
-    metrics: Vec<WirePoint>,
-    #[serde(default)]
-    params: Vec<Pair>,
-    #[serde(default)]
-    tags: Vec<Pair>,
-}
-
-pub(super) async fn log_batch(
-    State(service): State<Experiments>,
-    MlflowJson(body): MlflowJson<LogBatch>,
-) -> Answer {
-    let pairs = |list: Vec<Pair>| list.into_iter().map(|pair| (pair.key, pair.value)).collect();
-    let batch = Batch {
-        metrics: body.metrics.into_iter().map(WirePoint::point).collect(),
-        params: pairs(body.params),
-        tags: pairs(body.tags),
-    };
-    service.log_batch(&body.run_id, batch).await?;
-    Ok(Json(json!({})))
-}
-
-#[derive(Deserialize)]
 struct WireDataset {
     name: String,
     digest: String,
@@ -271,6 +198,13 @@ pub(super) struct LogInputs {
     run_id: String,
     #[serde(default)]
     datasets: Vec<WireInput>,
+    #[serde(default)]
+    models: Vec<WireModelInput>,
+}
+
+#[derive(Deserialize)]
+struct WireModelInput {
+    model_id: String,
 }
 
 pub(super) async fn log_inputs(
@@ -291,41 +225,34 @@ pub(super) async fn log_inputs(
             tags: map(input.tags),
         })
         .collect();
-    service.log_inputs(&caller.name, &body.run_id, inputs).await?;
-    Ok(Json(json!({})))
-}
-
-/// A run's outputs are the models it logged; they name their run when they are created.
-pub(super) async fn log_outputs(
-    State(service): State<Experiments>,
-    MlflowJson(key): MlflowJson<RunKey>,
-) -> Answer {
-    service.get_run(key.id()?).await?;
+    let models = body.models.into_iter().map(|model| model.model_id).collect();
+    service.log_inputs(&caller.name, &body.run_id, inputs, models).await?;
     Ok(Json(json!({})))
 }
 
 #[derive(Deserialize)]
-pub(super) struct HistoryQuery {
-    run_id: Option<String>,
-    run_uuid: Option<String>,
-    metric_key: String,
-    max_results: Option<i64>,
-    page_token: Option<String>,
+struct WireOutput {
+    model_id: String,
+    #[serde(default, deserialize_with = "optional_int64")]
+    step: Option<i64>,
 }
 
-/// Upstream's cap on a page of history.
-const HISTORY_PAGE: i64 = 25_000;
+#[derive(Deserialize)]
+pub(super) struct LogOutputs {
+    run_id: String,
+    #[serde(default)]
+    models: Vec<WireOutput>,
+}
 
-pub(super) async fn history(
+pub(super) async fn log_outputs(
     State(service): State<Experiments>,
-    UrlQuery(query): UrlQuery<HistoryQuery>,
+    MlflowJson(body): MlflowJson<LogOutputs>,
 ) -> Answer {
-    let key = RunKey { run_id: query.run_id, run_uuid: query.run_uuid };
-    let limit = query.max_results.unwrap_or(HISTORY_PAGE).min(HISTORY_PAGE);
-    let page =
-        page(None, None, None, Some(limit), query.page_token.as_deref(), (HISTORY_PAGE, HISTORY_PAGE))?;
-    let points = service.history(key.id()?, &query.metric_key, page.offset, page.limit).await?;
-    let token = next_token(&page, points.len());
-    let metrics: Vec<_> = points.iter().map(render::metric).collect();
-    Ok(Json(json!({"metrics": metrics, "next_page_token": token})))
+    let outputs = body
+        .models
+        .into_iter()
+        .map(|output| ModelOutput { model_id: output.model_id, step: output.step.unwrap_or(0) })
+        .collect();
+    service.log_outputs(&body.run_id, outputs).await?;
+    Ok(Json(json!({})))
 }

@@ -7,11 +7,12 @@ use platform_primitives::Timestamp;
 use platform_ui::chart::{LineChart, Series};
 use platform_ui::{PageHead, Ui, number, short_time};
 use platform_web::dialect::{Dialect, PageResult};
+use platform_web::mlflow::search::Ask;
 use platform_web::{Access, Routes, Surface};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ArtifactEntry, RunRecord};
-use crate::store::Query;
+use crate::store::View;
 use crate::{ExperimentError, Experiments};
 
 pub(crate) const TEMPLATES: &[(&str, &str)] = &[
@@ -21,7 +22,6 @@ pub(crate) const TEMPLATES: &[(&str, &str)] = &[
 
 const RUNS_SHOWN: usize = 100;
 const METRIC_CHARTS: usize = 6;
-const CHART_POINTS: usize = 2_000;
 
 #[derive(Clone)]
 struct Pages {
@@ -66,7 +66,7 @@ struct ListQuery {
 }
 
 async fn list(State(pages): State<Pages>, UrlQuery(query): UrlQuery<ListQuery>) -> PageResult<Html<String>> {
-    let all = pages.service.search_experiments(&Query { limit: 200, ..Query::default() }).await?;
+    let all = pages.service.search_experiments(View::Active, &Ask { limit: 200, ..Ask::default() }).await?.0;
     let selected = query.experiment.or_else(|| all.first().map(|experiment| experiment.id));
     let runs = match selected {
         Some(id) => pages.service.recent_runs(id, RUNS_SHOWN).await?,
@@ -75,7 +75,7 @@ async fn list(State(pages): State<Pages>, UrlQuery(query): UrlQuery<ListQuery>) 
     let view = ListView {
         selected: all.iter().find(|e| Some(e.id) == selected).map(|e| e.name.clone()),
         experiments: all.into_iter().map(|e| ExperimentLine { id: e.id, name: e.name }).collect(),
-        runs: runs.iter().map(run_line).collect(),
+        runs: runs.iter().map(|record| run_line(record)).collect(),
     };
     let path = selected.map_or("/experiments".to_owned(), |id| format!("/experiments?experiment={id}"));
     let head = PageHead { section: "runs", path, title: "Runs".to_owned() };
@@ -99,7 +99,7 @@ fn run_line(record: &RunRecord) -> RunLine {
         tone: tone(status),
         started: short_time(record.run.start),
         user: record.run.user.clone(),
-        metrics: record.metrics.iter().take(4).map(|m| (m.key.clone(), number(m.value))).collect(),
+        metrics: latest(record).take(4).collect(),
     }
 }
 
@@ -134,13 +134,14 @@ struct ChartView {
 async fn run(State(pages): State<Pages>, Path(id): Path<String>) -> PageResult<Html<String>> {
     let record = pages.service.get_record(&id).await?;
     let mut charts = Vec::new();
-    for metric in record.metrics.iter().filter(|metric| metric.step > 0).take(METRIC_CHARTS) {
-        charts.push(chart(&pages.service, &id, &metric.key).await?);
+    for (key, _) in record.metrics.iter().filter(|(_, summary)| summary.points > 1).take(METRIC_CHARTS) {
+        charts.push(chart(&pages.service, &id, key).await?);
     }
     let folder = record.run.artifact_folder();
     let mut artifacts = pages.service.list_artifacts(&folder).await?;
-    for model in &record.outputs {
-        let root = pages.service.get_logged_model(model).await?.artifact_folder();
+    for output in &record.outputs {
+        let Ok(model) = pages.service.get_logged_model(&output.model_id).await else { continue };
+        let root = model.artifact_folder();
         artifacts.extend(pages.service.list_artifacts(&root).await?);
     }
     let seconds = |end: Timestamp| format!("{:.1} s", end.since(record.run.start) as f64 / 1000.0);
@@ -152,7 +153,7 @@ async fn run(State(pages): State<Pages>, Path(id): Path<String>) -> PageResult<H
         ended: record.run.end.map(short_time),
         duration_s: record.run.end.map(seconds),
         params: pairs(&record.params),
-        metrics: record.metrics.iter().map(|m| (m.key.clone(), number(m.value))).collect(),
+        metrics: latest(&record).collect(),
         tags: pairs(&record.tags)
             .into_iter()
             .filter(|(key, _)| !key.starts_with("mlflow.log-model"))
@@ -166,7 +167,7 @@ async fn run(State(pages): State<Pages>, Path(id): Path<String>) -> PageResult<H
                 source_type: input.source_type.clone(),
             })
             .collect(),
-        models: record.outputs.clone(),
+        models: record.outputs.iter().map(|output| output.model_id.clone()).collect(),
         charts,
         artifacts,
         artifact_root: folder,
@@ -176,15 +177,29 @@ async fn run(State(pages): State<Pages>, Path(id): Path<String>) -> PageResult<H
     Ok(pages.ui.page("experiments/run.html", &head, &view)?)
 }
 
+fn latest(record: &RunRecord) -> impl Iterator<Item = (String, String)> {
+    record.metrics.iter().map(|(key, summary)| (key.to_owned(), number(summary.latest.value)))
+}
+
+/// Columns of pixels of a chart on the run's page.
+const CHART_WIDTH: usize = 400;
+
 async fn chart(service: &Experiments, run: &str, key: &str) -> Result<ChartView, ExperimentError> {
-    let points = service.history(run, key, 0, CHART_POINTS).await?;
-    let last = points.last().map_or(0, |point| point.step);
-    let series = Series { style: 0, points: points.iter().map(|p| (p.step as f64, p.value)).collect() };
-    let ticks = [0, last / 2, last].map(|step| (step as f64, step.to_string())).to_vec();
+    let bands = service.chart(run, key, CHART_WIDTH).await?;
+    // Low and high of each column: a spike of one step is drawn however long the run is.
+    let mut points = Vec::with_capacity(bands.len() * 2);
+    for band in &bands {
+        points.push((band.from, band.min));
+        if band.points > 1 {
+            points.push((band.to, band.max));
+        }
+    }
+    let last = bands.last().map_or(0.0, |band| band.to);
+    let ticks = [0.0, (last / 2.0).floor(), last].map(|step| (step, format!("{step:.0}"))).to_vec();
     let chart = LineChart {
         title: key,
         height: 180.0,
-        series: vec![series],
+        series: vec![Series { style: 0, points }],
         marks: Vec::new(),
         threshold: None,
         ticks,

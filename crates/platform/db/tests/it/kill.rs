@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 async fn child_writes_until_it_is_killed() {
     let Ok(named) = std::env::var(VARIABLE) else { return };
     let location = match named.strip_prefix("sqlite:") {
-        Some(path) => DbLocation::Sqlite { path: path.into() },
+        Some(path) => DbLocation::Sqlite { path: path.into(), durability: platform_db::Durability::Process },
         None => DbLocation::Postgres { url: named.clone() },
     };
     let db = Db::open(&location).await.unwrap();
@@ -77,7 +77,7 @@ async fn acknowledged_writes_survive_kill_9() {
 /// Starts the child, kills it after enough acknowledgements; every id it acknowledged, in order.
 async fn kill_while_writing(location: &DbLocation) -> Vec<i64> {
     let named = match location {
-        DbLocation::Sqlite { path } => format!("sqlite:{}", path.display()),
+        DbLocation::Sqlite { path, .. } => format!("sqlite:{}", path.display()),
         DbLocation::Postgres { url } => url.clone(),
     };
     let mut child = Command::new(std::env::current_exe().expect("the test binary has a path"))

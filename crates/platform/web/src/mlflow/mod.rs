@@ -1,16 +1,18 @@
 //! What every MLflow adapter needs of the wire: bodies, 64-bit numbers as text, numbers JSON cannot say.
 //! Source: observed with mlflow 3.17.2.
 
+pub mod filter;
+mod numbers;
 pub mod search;
+
+pub use numbers::{int64, optional_int64, optional_real, real, real_to_json};
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use http::header;
 use platform_primitives::{ErrorKind, Failure};
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, Error as _};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
 use crate::dialect::Dialect;
 
@@ -38,52 +40,45 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MlflowJson<T> {
             Dialect::Mlflow.render(&Failure::new(kind, "mlflow/body", rejection.body_text()))
         })?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        serde_json::from_slice(text).map(Self).map_err(|error| {
-            let message = error.to_string();
-            match message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
-                Some((field, _)) => invalid(format!(
-                    "Missing value for required parameter '{field}'. \
-                     See the API docs for more information about request parameters."
-                )),
-                None => invalid(format!("Invalid request body: {message}")),
-            }
-        })
+        let first = serde_json::from_slice(text);
+        let read = match first {
+            // Python writes NaN and Infinity, which JSON does not know: they mean what they say.
+            Err(error) if error.is_syntax() => match numbers::quote_literals(text) {
+                Some(mended) => serde_json::from_slice(&mended),
+                None => Err(error),
+            },
+            other => other,
+        };
+        read.map(Self).map_err(|_| invalid(explain::<T>(text)))
     }
 }
 
-/// A 64-bit whole number, as a number or as text.
-pub fn int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    parse_int64(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
-}
-
-pub fn optional_int64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::Null => Ok(None),
-        value => parse_int64(&value).map(Some).map_err(D::Error::custom),
+/// What is wrong with a body, with the path of the field: read again, because the usual case must not pay for it.
+fn explain<T: DeserializeOwned>(text: &[u8]) -> String {
+    const SEE: &str = "See the API docs for more information about request parameters.";
+    let mended = numbers::quote_literals(text);
+    let text = mended.as_deref().unwrap_or(text);
+    let error =
+        match serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(text)) {
+            Err(error) => error,
+            Ok(_) => return "Invalid request body: text follows the JSON value".to_owned(),
+        };
+    let path = error.path().to_string();
+    let message = error.inner().to_string();
+    let is_root = path == "." || path.is_empty();
+    if let Some((field, _)) = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
+        let field = if is_root { field.to_owned() } else { format!("{path}.{field}") };
+        return format!("Missing value for required parameter '{field}'. {SEE}");
     }
-}
-
-fn parse_int64(value: &Value) -> Result<i64, String> {
-    let parsed = match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    };
-    parsed.ok_or_else(|| format!("{value} is not a 64-bit whole number"))
-}
-
-/// A number, or one of the texts `NaN`, `Infinity`, `-Infinity`.
-pub fn real<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    let parsed = match &value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    };
-    parsed.ok_or_else(|| D::Error::custom(format!("{value} is not a number")))
-}
-
-/// The other way: NaN as text, infinities as the largest numbers, as upstream answers.
-pub fn real_to_json(value: f64) -> Value {
-    if value.is_nan() { Value::from("NaN") } else { Value::from(value.clamp(f64::MIN, f64::MAX)) }
+    let whole: Option<serde_json::Value> = serde_json::from_slice(text).ok();
+    let pointer: String =
+        path.replace('[', ".").replace(']', "").split('.').map(|part| format!("/{part}")).collect();
+    match whole.as_ref().and_then(|whole| whole.pointer(&pointer)).filter(|_| !is_root) {
+        Some(serde_json::Value::Null) => format!("Missing value for required parameter '{path}'. {SEE}"),
+        Some(value) => {
+            let shown: String = value.to_string().chars().take(200).collect();
+            format!("Invalid value {shown} for parameter '{path}' supplied: {message}. {SEE}")
+        }
+        None => format!("Invalid request body: {message}"),
+    }
 }

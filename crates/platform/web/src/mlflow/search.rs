@@ -1,37 +1,23 @@
-//! MLflow's filter and order grammar, turned into SQL with arguments.
+//! A filter, an order and a page token of MLflow's, as SQL with arguments.
 //!
-//! `metrics.mae < 1.5 and params.booster = 'gbdt'`: clauses joined by AND; an entity prefix or none for attributes;
-//! `= != > >= < <= LIKE ILIKE IN`, `NOT IN`, `IS NULL`, `IS NOT NULL`. Each group says what can be searched with a
-//! [`Domain`]; values always travel as arguments.
+//! Each group says what can be searched with a [`Domain`]; values always travel as arguments. Pages go by key: a token
+//! holds the values of the last row's order, so a late page costs what the first one costs.
 
-use platform_db::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use platform_db::{Row, Value};
 
-use platform_primitives::{ErrorKind, Fault};
-
-/// A filter or an order that is not in the grammar.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("Invalid value {value:?} for parameter '{field}' supplied: {rule}")]
-pub struct SearchError {
-    pub field: &'static str,
-    pub value: String,
-    pub rule: String,
-}
-
-impl Fault for SearchError {
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::Invalid
-    }
-    fn code(&self) -> &'static str {
-        "mlflow/search"
-    }
-}
+pub use super::filter::FilterError as SearchError;
+use super::filter::{Comparison, Expr, Operand, Operator, parse, parse_order};
 
 /// What is searched: its own columns and its side tables.
 pub struct Domain {
     /// Attribute name as clients write it, column, and whether it is a number.
     pub attributes: &'static [(&'static str, &'static str, bool)],
-    /// Condition that ties a side table's row to the searched row, with `{table}`, `{key}` for the key's placeholder.
     pub sides: &'static [Side],
+    /// What an entity-less key means besides an attribute of that name: nothing else.
+    /// Columns that make the order total, with `true` for ascending.
+    pub tie: &'static [(&'static str, bool)],
 }
 
 pub struct Side {
@@ -44,283 +30,293 @@ pub struct Side {
     pub missing_differs: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-enum Token {
-    /// A name, with dots; quoted parts keep their blanks.
-    Name(String),
-    Text(String),
-    Number(f64),
-    Operator(String),
-    Open,
-    Close,
-    Comma,
+/// What a client asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Ask {
+    pub filter: String,
+    pub order_by: Vec<String>,
+    pub token: Option<String>,
+    pub limit: usize,
 }
 
-impl std::fmt::Display for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Name(text) | Self::Operator(text) => f.write_str(text),
-            Self::Text(text) => write!(f, "'{text}'"),
-            Self::Number(number) => number.fmt(f),
-            Self::Open => f.write_str("("),
-            Self::Close => f.write_str(")"),
-            Self::Comma => f.write_str(","),
+/// A statement that gives one row more than the page holds.
+pub struct Paged {
+    pub sql: String,
+    pub arguments: Vec<Value>,
+    /// Columns that the caller asked for; the order's values follow them.
+    columns: usize,
+    limit: usize,
+}
+
+const ATTRIBUTE: [&str; 5] = ["", "attribute", "attributes", "attr", "run"];
+
+fn is_attribute(entity: &str) -> bool {
+    ATTRIBUTE.contains(&entity)
+}
+
+/// `select` are `columns` columns; `from` is `FROM … WHERE …` with `arguments`.
+pub fn paged(
+    domain: &Domain,
+    (select, columns): (&str, usize),
+    from: &str,
+    mut arguments: Vec<Value>,
+    ask: &Ask,
+) -> Result<Paged, SearchError> {
+    let filter = conditions(domain, &ask.filter, &mut arguments)?;
+    let terms = order_terms(domain, &ask.order_by, &mut arguments)?;
+    let after = match ask.token.as_deref().filter(|token| !token.is_empty()) {
+        None => String::new(),
+        Some(token) => format!(" AND {}", after(&terms, token, &mut arguments)?),
+    };
+    let values: Vec<&str> = terms.iter().map(|term| term.expression.as_str()).collect();
+    let order: Vec<String> = terms
+        .iter()
+        .map(|term| {
+            let direction = if term.ascending { "ASC" } else { "DESC" };
+            match term.may_miss {
+                true => format!("CASE WHEN {0} IS NULL THEN 1 ELSE 0 END, {0} {direction}", term.expression),
+                false => format!("{} {direction}", term.expression),
+            }
+        })
+        .collect();
+    let limit = ask.limit + 1;
+    let sql = format!(
+        "SELECT {select}, {} {from}{filter}{after} ORDER BY {} LIMIT {limit}",
+        values.join(", "),
+        order.join(", ")
+    );
+    Ok(Paged { sql, arguments, columns, limit: ask.limit })
+}
+
+impl Paged {
+    /// Cuts `rows` to the page; the token of the next one when there is more.
+    pub fn cut(&self, rows: &mut Vec<Row>) -> Option<String> {
+        if rows.len() <= self.limit {
+            return None;
         }
+        rows.truncate(self.limit);
+        let last = rows.last()?;
+        let mut values = Vec::new();
+        for index in self.columns..last.len() {
+            values.push(match last.value(index) {
+                Value::Int(value) => (*value).into(),
+                Value::Bool(value) => i64::from(*value).into(),
+                Value::Real(value) => (*value).into(),
+                Value::Text(value) => value.as_str().into(),
+                Value::Null | Value::Bytes(_) => serde_json::Value::Null,
+            });
+        }
+        Some(URL_SAFE_NO_PAD.encode(serde_json::Value::Array(values).to_string()))
     }
 }
 
-/// A token as a message shows it.
-fn shown(token: Option<&Token>) -> String {
-    token.map_or("the end".to_owned(), ToString::to_string)
+struct Term {
+    expression: String,
+    ascending: bool,
+    may_miss: bool,
 }
 
-fn invalid(filter: &str, rule: impl Into<String>) -> SearchError {
-    SearchError { field: "filter", value: filter.to_owned(), rule: rule.into() }
-}
-
-fn tokens(filter: &str) -> Result<Vec<Token>, SearchError> {
-    let mut tokens = Vec::new();
-    let mut rest = filter.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let taken = match first {
-            '(' | ')' | ',' => {
-                tokens.push(match first {
-                    '(' => Token::Open,
-                    ')' => Token::Close,
-                    _ => Token::Comma,
-                });
-                1
+/// Rows behind the one whose values the token holds: equal in the first terms and behind in the next.
+fn after(terms: &[Term], token: &str, arguments: &mut Vec<Value>) -> Result<String, SearchError> {
+    let wrong = || SearchError::new("page_token", token, "it is not a token of this search");
+    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| wrong())?;
+    let values: Vec<serde_json::Value> = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
+    if values.len() != terms.len() {
+        return Err(wrong());
+    }
+    let mut holes = Vec::new();
+    for value in &values {
+        let value = match value {
+            serde_json::Value::Null => {
+                holes.push(None);
+                continue;
             }
-            '\'' | '"' => {
-                let end = rest[1..].find(first).ok_or_else(|| invalid(filter, "a quote is not closed"))?;
-                tokens.push(Token::Text(rest[1..=end].to_owned()));
-                end + 2
-            }
-            '=' | '!' | '<' | '>' => {
-                let length = if rest[1..].starts_with('=') { 2 } else { 1 };
-                tokens.push(Token::Operator(rest[..length].to_owned()));
-                length
-            }
-            '0'..='9' | '-' | '+' | '.' => {
-                let end = rest.find(|c: char| c.is_whitespace() || ",)".contains(c)).unwrap_or(rest.len());
-                let number = rest[..end]
-                    .parse()
-                    .map_err(|_| invalid(filter, format!("{:?} is not a number", &rest[..end])))?;
-                tokens.push(Token::Number(number));
-                end
-            }
-            _ => {
-                let (name, length) = name_token(filter, rest)?;
-                let word = name.to_ascii_uppercase();
-                tokens.push(match word.as_str() {
-                    "LIKE" | "ILIKE" | "IN" | "AND" | "OR" | "NOT" | "IS" | "NULL" => Token::Operator(word),
-                    _ => Token::Name(name),
-                });
-                length
-            }
+            serde_json::Value::Number(number) => match number.as_i64() {
+                Some(whole) => Value::Int(whole),
+                None => Value::Real(number.as_f64().ok_or_else(wrong)?),
+            },
+            serde_json::Value::String(text) => Value::Text(text.clone()),
+            _ => return Err(wrong()),
         };
-        rest = rest[taken..].trim_start();
+        arguments.push(value);
+        holes.push(Some(format!("${}", arguments.len())));
     }
-    Ok(tokens)
-}
-
-/// `metrics.mae`, ``metrics.`my key` ``, `tags."mlflow.user"`.
-fn name_token(filter: &str, rest: &str) -> Result<(String, usize), SearchError> {
-    let mut name = String::new();
-    let mut at = 0;
-    while let Some(c) = rest[at..].chars().next() {
-        match c {
-            '`' | '"' if name.ends_with('.') || name.is_empty() => {
-                let end = rest[at + 1..].find(c).ok_or_else(|| invalid(filter, "a quote is not closed"))?;
-                name.push_str(&rest[at + 1..at + 1 + end]);
-                at += end + 2;
-            }
-            c if c.is_whitespace() || "=!<>(),".contains(c) => break,
-            ';' => return Err(invalid(filter, "';' is not allowed")),
-            c => {
-                name.push(c);
-                at += c.len_utf8();
-            }
+    let mut branches = Vec::new();
+    let mut equal = String::new();
+    for (term, hole) in terms.iter().zip(&holes) {
+        let expression = &term.expression;
+        if let Some(hole) = hole {
+            let sign = if term.ascending { '>' } else { '<' };
+            let behind = match term.may_miss {
+                true => format!("({expression} {sign} {hole} OR {expression} IS NULL)"),
+                false => format!("{expression} {sign} {hole}"),
+            };
+            branches.push(format!("({equal}{behind})"));
         }
+        equal.push_str(&match hole {
+            Some(hole) => format!("{expression} = {hole} AND "),
+            None => format!("{expression} IS NULL AND "),
+        });
     }
-    Ok((name, at))
+    Ok(format!("({})", branches.join(" OR ")))
 }
 
-/// Adds `AND …` conditions for `filter` and their arguments.
+/// `AND …` for `filter`, with its arguments; empty for no filter.
 pub fn conditions(domain: &Domain, filter: &str, arguments: &mut Vec<Value>) -> Result<String, SearchError> {
-    let tokens = tokens(filter)?;
-    let mut sql = String::new();
-    let mut at = 0;
-    while at < tokens.len() {
-        let Token::Name(name) = &tokens[at] else {
-            return Err(invalid(filter, "expected `entity.key operator value`, clauses joined by AND"));
-        };
-        let (operator, words) = operator(filter, name, &tokens[at + 1..])?;
-        let (values, used) = values(filter, operator, &tokens[at + 1 + words..])?;
-        sql.push_str(&clause(domain, filter, name, operator, values, arguments)?);
-        at += 1 + words + used;
-        match tokens.get(at) {
-            None => break,
-            Some(Token::Operator(word)) if word == "AND" => at += 1,
-            Some(other) => {
-                return Err(invalid(filter, format!("Invalid clause(s) in filter string: {other}")));
-            }
-        }
-    }
-    Ok(sql)
-}
-
-/// The operator and how many words it takes.
-fn operator<'t>(filter: &str, name: &str, tokens: &'t [Token]) -> Result<(&'t str, usize), SearchError> {
-    let word = |index: usize| match tokens.get(index) {
-        Some(Token::Operator(word)) => word.as_str(),
-        _ => "",
-    };
-    match (word(0), word(1), word(2)) {
-        ("", _, _) => Err(invalid(filter, format!("expected an operator after {name:?}"))),
-        ("IS", "NULL", _) => Ok(("IS NULL", 2)),
-        ("IS", "NOT", "NULL") => Ok(("IS NOT NULL", 3)),
-        ("NOT", "IN", _) => Ok(("NOT IN", 2)),
-        (one, _, _) => Ok((one, 1)),
+    match parse(filter)? {
+        None => Ok(String::new()),
+        Some(tree) => Ok(format!(" AND {}", condition(domain, filter, &tree, arguments)?)),
     }
 }
 
-fn values(filter: &str, operator: &str, tokens: &[Token]) -> Result<(Vec<Value>, usize), SearchError> {
-    let value = |token: Option<&Token>| match token {
-        Some(Token::Text(text)) => Ok(Value::Text(text.clone())),
-        Some(Token::Number(number)) => Ok(Value::Real(*number)),
-        other => Err(invalid(
-            filter,
-            format!("expected a quoted text or a number after {operator}, found {}", shown(other)),
-        )),
+fn condition(
+    domain: &Domain,
+    filter: &str,
+    tree: &Expr,
+    arguments: &mut Vec<Value>,
+) -> Result<String, SearchError> {
+    let mut joined = |parts: &[Expr], word: &str| -> Result<String, SearchError> {
+        let parts: Result<Vec<_>, _> =
+            parts.iter().map(|part| condition(domain, filter, part, arguments)).collect();
+        Ok(format!("({})", parts?.join(word)))
     };
-    if matches!(operator, "IS NULL" | "IS NOT NULL") {
-        return Ok((Vec::new(), 0));
-    }
-    if !matches!(operator, "IN" | "NOT IN") {
-        return Ok((vec![value(tokens.first())?], 1));
-    }
-    if tokens.first() != Some(&Token::Open) {
-        return Err(invalid(filter, "expected ( after IN"));
-    }
-    let mut list = Vec::new();
-    let mut at = 1;
-    loop {
-        list.push(value(tokens.get(at))?);
-        match tokens.get(at + 1) {
-            Some(Token::Comma) => at += 2,
-            Some(Token::Close) => return Ok((list, at + 2)),
-            _ => return Err(invalid(filter, "the list after IN is not closed")),
-        }
+    match tree {
+        Expr::And(parts) => joined(parts, " AND "),
+        Expr::Or(parts) => joined(parts, " OR "),
+        Expr::Not(inner) => Ok(format!("NOT ({})", condition(domain, filter, inner, arguments)?)),
+        Expr::Compare(comparison) => clause(domain, filter, comparison, arguments),
     }
 }
 
 fn clause(
     domain: &Domain,
     filter: &str,
-    name: &str,
-    operator: &str,
-    values: Vec<Value>,
+    comparison: &Comparison,
     arguments: &mut Vec<Value>,
 ) -> Result<String, SearchError> {
-    let (prefix, key) = name.split_once('.').unwrap_or(("attribute", name));
-    let mut push = |value: Value| {
-        arguments.push(value);
-        format!("${}", arguments.len())
-    };
-    if matches!(prefix, "attribute" | "attributes" | "attr" | "run") {
-        let found = domain.attributes.iter().find(|(attribute, _, _)| *attribute == key);
-        let Some((_, column, numeric)) = found else {
-            return Err(invalid(filter, format!("{key:?} is not a searchable attribute")));
-        };
-        if values.is_empty() {
-            return Ok(format!(" AND {column} {operator}"));
-        }
-        return Ok(format!(" AND {}", comparison(filter, column, operator, *numeric, values, &mut push)?));
+    let Comparison { entity, key, operator, operand, .. } = comparison;
+    let wrong = |rule: String| SearchError::new("filter", filter, rule);
+    if let Some(call) = &comparison.aggregate {
+        return Err(wrong(format!("{call}(…) is not known here")));
     }
-    let side = domain.sides.iter().find(|side| side.names.contains(&prefix));
+    if is_attribute(entity) {
+        let found = domain.attributes.iter().find(|(name, _, _)| name == key);
+        let Some((_, column, numeric)) = found else {
+            let known: Vec<_> = domain.attributes.iter().map(|(name, _, _)| *name).collect();
+            return Err(wrong(format!(
+                "Invalid attribute key '{key}' specified. Valid keys are {}",
+                known.join(", ")
+            )));
+        };
+        if *operand == Operand::None {
+            return Ok(format!("{column} {}", operator.name()));
+        }
+        return compared(filter, column, *operator, *numeric, operand, arguments);
+    }
+    let side = domain.sides.iter().find(|side| side.names.contains(&entity.as_str()));
     let Some(side) = side else {
-        return Err(invalid(filter, format!("{prefix:?} is not a searchable entity")));
+        let known: Vec<_> = domain.sides.iter().map(|side| side.names[0]).collect();
+        return Err(wrong(format!(
+            "Invalid entity type '{entity}'. Valid values are {}, attribute",
+            known.join(", ")
+        )));
     };
-    let key = push(Value::Text(key.to_owned()));
-    let (table, join) = (side.table, side.join);
-    let exists =
-        |compared: &str| format!("EXISTS (SELECT 1 FROM {table} s WHERE {join} AND s.key = {key}{compared})");
+    arguments.push(Value::Text(key.clone()));
+    let (table, join, hole) = (side.table, side.join, arguments.len());
+    let exists = |condition: &str| {
+        format!("EXISTS (SELECT 1 FROM {table} s WHERE {join} AND s.key = ${hole}{condition})")
+    };
     Ok(match operator {
-        "IS NULL" => format!(" AND NOT {}", exists("")),
-        "IS NOT NULL" => format!(" AND {}", exists("")),
-        "!=" if side.missing_differs => {
-            let equal = comparison(filter, "s.value", "=", side.numeric, values, &mut push)?;
-            format!(" AND NOT {}", exists(&format!(" AND {equal}")))
+        Operator::IsNull => format!("NOT {}", exists("")),
+        Operator::IsNotNull => exists(""),
+        Operator::Ne if side.missing_differs => {
+            let equal = compared(filter, "s.value", Operator::Eq, side.numeric, operand, arguments)?;
+            format!("NOT {}", exists(&format!(" AND {equal}")))
         }
         _ => {
-            let compared = comparison(filter, "s.value", operator, side.numeric, values, &mut push)?;
-            format!(" AND {}", exists(&format!(" AND {compared}")))
+            let found = compared(filter, "s.value", *operator, side.numeric, operand, arguments)?;
+            exists(&format!(" AND {found}"))
         }
     })
 }
 
-fn comparison(
+fn compared(
     filter: &str,
     column: &str,
-    operator: &str,
+    operator: Operator,
     numeric: bool,
-    values: Vec<Value>,
-    push: &mut impl FnMut(Value) -> String,
+    operand: &Operand,
+    arguments: &mut Vec<Value>,
 ) -> Result<String, SearchError> {
-    let is_number = |value: &Value| matches!(value, Value::Real(_));
-    if values.iter().any(|value| is_number(value) != numeric) {
-        let expected = if numeric { "a number" } else { "a quoted text" };
-        return Err(invalid(filter, format!("{column:?} is compared with {expected}")));
+    let wrong = |rule: String| SearchError::new("filter", filter, rule);
+    let mut hole = |operand: &Operand| -> Result<String, SearchError> {
+        arguments.push(match operand {
+            Operand::Number(number) if numeric => Value::Real(*number),
+            Operand::Text(text) if !numeric => Value::Text(text.clone()),
+            _ => {
+                let expected = if numeric { "a number" } else { "a quoted string" };
+                return Err(wrong(format!("expected {expected} beside {}", operator.name())));
+            }
+        });
+        Ok(format!("${}", arguments.len()))
+    };
+    let allowed = match operator {
+        Operator::Eq | Operator::Ne | Operator::In | Operator::NotIn => true,
+        Operator::Like | Operator::ILike => !numeric,
+        Operator::RLike => false,
+        _ => numeric,
+    };
+    if !allowed {
+        let kinds = if numeric { "=, !=, <, <=, >, >=" } else { "=, !=, LIKE, ILIKE, IN, NOT IN" };
+        return Err(wrong(format!("Invalid comparator '{}': expected one of {kinds}", operator.name())));
     }
-    let allowed = if numeric { "= != > >= < <=" } else { "= != LIKE ILIKE IN 'NOT IN'" };
-    if operator != "NOT IN" && !allowed.split(' ').any(|known| known == operator)
-        || operator == "NOT IN" && numeric
-    {
-        return Err(invalid(filter, format!("operator {operator:?} is not among {allowed}")));
-    }
-    if matches!(operator, "IN" | "NOT IN") {
-        let holes: Vec<String> = values.into_iter().map(&mut *push).collect();
-        return Ok(format!("{column} {operator} ({})", holes.join(", ")));
-    }
-    let hole = push(values.into_iter().next().unwrap_or(Value::Null));
-    Ok(match operator {
-        "ILIKE" => format!("LOWER({column}) LIKE LOWER({hole})"),
-        "!=" => format!("{column} <> {hole}"),
-        other => format!("{column} {other} {hole}"),
+    Ok(match (operator, operand) {
+        (Operator::In | Operator::NotIn, Operand::List(list)) => {
+            let holes: Result<Vec<_>, _> = list.iter().map(hole).collect();
+            format!("{column} {} ({})", operator.name(), holes?.join(", "))
+        }
+        (Operator::ILike, _) => format!("LOWER({column}) LIKE LOWER({})", hole(operand)?),
+        (Operator::Ne, _) => format!("{column} <> {}", hole(operand)?),
+        _ => format!("{column} {} {}", operator.name(), hole(operand)?),
     })
 }
 
-/// `ORDER BY` terms for MLflow's `order_by` strings; the caller adds the tie break.
-pub fn order_terms(
+fn order_terms(
     domain: &Domain,
     order_by: &[String],
     arguments: &mut Vec<Value>,
-) -> Result<Vec<String>, SearchError> {
-    let mut terms = Vec::new();
+) -> Result<Vec<Term>, SearchError> {
+    let mut terms: Vec<Term> = Vec::new();
     for text in order_by {
-        let invalid =
-            |rule: &str| SearchError { field: "order_by", value: text.clone(), rule: rule.to_owned() };
-        let (name, used) = name_token(text, text.trim_start())?;
-        let direction = match text.trim_start()[used..].trim().to_ascii_uppercase().as_str() {
-            "" | "ASC" => "ASC",
-            "DESC" => "DESC",
-            _ => return Err(invalid("expected ASC or DESC after the key")),
-        };
-        let (prefix, key) = name.split_once('.').unwrap_or(("attribute", &name));
-        if matches!(prefix, "attribute" | "attributes" | "attr" | "run") {
-            let found = domain.attributes.iter().find(|(attribute, _, _)| *attribute == key);
-            let (_, column, _) = found.ok_or_else(|| invalid("is not a sortable attribute"))?;
-            terms.push(format!("{column} {direction}"));
-            continue;
+        let wrong = |rule: String| SearchError::new("order_by", text, rule);
+        let order = parse_order(text)?;
+        if let Some(call) = &order.aggregate {
+            return Err(wrong(format!("{call}(…) is not known here")));
         }
-        let side = domain.sides.iter().find(|side| side.names.contains(&prefix));
-        let side = side.ok_or_else(|| invalid("is not a sortable entity"))?;
-        arguments.push(Value::Text(key.to_owned()));
-        let (table, join, hole) = (side.table, side.join, arguments.len());
-        let value = format!("(SELECT s.value FROM {table} s WHERE {join} AND s.key = ${hole})");
-        // Missing values come last in both directions.
-        terms.push(format!("CASE WHEN {value} IS NULL THEN 1 ELSE 0 END, {value} {direction}"));
+        let term = if is_attribute(&order.entity) {
+            let found = domain.attributes.iter().find(|(name, _, _)| *name == order.key);
+            let (_, column, _) =
+                found.ok_or_else(|| wrong(format!("Invalid order by key '{}' specified", order.key)))?;
+            Term { expression: (*column).to_owned(), ascending: order.ascending, may_miss: false }
+        } else {
+            let side = domain.sides.iter().find(|side| side.names.contains(&order.entity.as_str()));
+            let side = side
+                .ok_or_else(|| wrong(format!("Invalid order_by entity type '{}' specified", order.entity)))?;
+            arguments.push(Value::Text(order.key));
+            let (table, join, hole) = (side.table, side.join, arguments.len());
+            // One value a row, also where a side table holds several per key.
+            let expression = format!("(SELECT MAX(s.value) FROM {table} s WHERE {join} AND s.key = ${hole})");
+            Term { expression, ascending: order.ascending, may_miss: true }
+        };
+        if terms.iter().any(|other| other.expression == term.expression) {
+            return Err(wrong("`order_by` contains duplicate fields".to_owned()));
+        }
+        terms.push(term);
+    }
+    for (column, ascending) in domain.tie {
+        if !terms.iter().any(|term| term.expression == *column) {
+            terms.push(Term { expression: (*column).to_owned(), ascending: *ascending, may_miss: false });
+        }
     }
     Ok(terms)
 }
@@ -338,37 +334,49 @@ mod tests {
             numeric: true,
             missing_differs: false,
         }],
+        tie: &[("r.start_ms", false), ("r.id", true)],
     };
 
     #[test]
     fn filters_become_conditions() {
         let mut arguments = Vec::new();
-        let sql =
-            conditions(&DOMAIN, "metrics.`my mae` <= 1.5e0 AND status = 'FINISHED'", &mut arguments).unwrap();
+        let sql = conditions(&DOMAIN, "metrics.`my mae` <= 1.5e0 OR NOT status = 'FINISHED'", &mut arguments)
+            .unwrap();
         assert_eq!(
             sql,
-            " AND EXISTS (SELECT 1 FROM metric_latest s WHERE s.run_id = r.id AND s.key = $1 AND s.value <= $2) \
-             AND r.status = $3"
+            " AND (EXISTS (SELECT 1 FROM metric_latest s WHERE s.run_id = r.id AND s.key = $1 AND s.value <= $2) \
+             OR NOT (r.status = $3))"
         );
         assert_eq!(arguments[0], Value::Text("my mae".to_owned()));
         assert_eq!(arguments[1], Value::Real(1.5));
     }
 
     #[test]
-    fn what_is_not_in_the_grammar_is_refused() {
-        for filter in [
-            "metrics.a < 1 OR metrics.b < 2",
-            "metrics.a LIKE 'x'",
-            "metrics.a < 'x'",
-            "status > 'x'",
-            "color = 'red'",
-            "wheels.a = 'x'",
-            "metrics.a <",
-            "status = 'x' ; DROP TABLE runs",
-            "status IN ('a'",
-            "  ,",
-        ] {
+    fn what_cannot_be_searched_is_refused() {
+        for filter in
+            ["metrics.a LIKE 'x'", "metrics.a < 'x'", "status > 'x'", "color = 'red'", "wheels.a = 'x'"]
+        {
             assert!(conditions(&DOMAIN, filter, &mut Vec::new()).is_err(), "{filter}");
+        }
+        for order in ["color", "wheels.a", "status AND"] {
+            assert!(order_terms(&DOMAIN, &[order.to_owned()], &mut Vec::new()).is_err(), "{order}");
+        }
+    }
+
+    #[test]
+    fn a_token_continues_behind_the_last_row() {
+        let token = URL_SAFE_NO_PAD.encode("[null,17,\"b\"]");
+        let order_by = vec!["metrics.a DESC".to_owned()];
+        let ask = Ask { order_by, token: Some(token), limit: 10, ..Ask::default() };
+        let paged = paged(&DOMAIN, ("r.id", 1), "FROM runs r WHERE 1 = 1", Vec::new(), &ask).unwrap();
+        let value = "(SELECT MAX(s.value) FROM metric_latest s WHERE s.run_id = r.id AND s.key = $1)";
+        let behind = format!(
+            "AND (({value} IS NULL AND r.start_ms < $2) OR ({value} IS NULL AND r.start_ms = $2 AND r.id > $3)) ORDER"
+        );
+        assert!(paged.sql.contains(&behind), "{}", paged.sql);
+        for bad in ["x!", "W10", "eyJ9"] {
+            let ask = Ask { token: Some(bad.to_owned()), limit: 10, ..Ask::default() };
+            assert!(super::paged(&DOMAIN, ("r.id", 1), "FROM runs r WHERE 1 = 1", Vec::new(), &ask).is_err());
         }
     }
 }

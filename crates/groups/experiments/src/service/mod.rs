@@ -1,0 +1,72 @@
+//! The verbs: where a transaction, its rules and its event meet.
+
+mod datasets;
+mod experiments;
+mod files;
+mod history;
+mod logging;
+mod models;
+mod runs;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use platform_blobs::Blobs;
+use platform_db::Db;
+use platform_events::Events;
+use platform_primitives::Timestamp;
+
+use crate::ExperimentError;
+use crate::cache::RecordCache;
+use crate::fold::{self, Waiting};
+use crate::index::RunIndex;
+
+pub(crate) use logging::Batch;
+pub use runs::NewRun;
+pub(crate) use runs::RunChange;
+
+type Result<T> = std::result::Result<T, ExperimentError>;
+
+#[derive(Clone)]
+pub struct Experiments {
+    pub(crate) db: Db,
+    pub(crate) events: Events,
+    pub(crate) blobs: Blobs,
+    pub(crate) cache: Arc<RecordCache>,
+    pub(crate) index: Arc<RunIndex>,
+    pub(crate) waiting: Arc<Waiting>,
+    /// The last batch number given out.
+    pub(crate) seq: Arc<AtomicI64>,
+}
+
+impl Experiments {
+    pub fn new(db: Db, events: Events, blobs: Blobs) -> Self {
+        Self {
+            db,
+            events,
+            blobs,
+            cache: Arc::new(RecordCache::new()),
+            index: Arc::default(),
+            waiting: Arc::default(),
+            seq: Arc::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.events.now()
+    }
+
+    /// Folds points in the background; runs until the process ends.
+    pub async fn fold_points(self) {
+        fold::run(self).await;
+    }
+
+    /// What a commit that changed a run does before it is acknowledged: nobody reads the old state afterwards.
+    pub(crate) fn changed(&self, experiment: i64, run: &str) -> impl FnOnce() + Send + 'static {
+        let (cache, index, run) = (Arc::clone(&self.cache), Arc::clone(&self.index), run.to_owned());
+        move || {
+            cache.forget(&run);
+            index.mark(experiment, &run);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+use platform_db::{Db, Row, Tx, Value, args};
+use platform_primitives::Timestamp;
+use platform_web::mlflow::search::{self, Ask, Domain, Side};
+
+use super::{LIST_MAX, Result, View, holes, pairs};
+use crate::ExperimentError;
+use crate::model::Experiment;
+
+const EXPERIMENTS: Domain = Domain {
+    attributes: &[
+        ("name", "e.name", false),
+        ("experiment_id", "CAST(e.id AS TEXT)", false),
+        ("creation_time", "e.created_ms", true),
+        ("last_update_time", "e.updated_ms", true),
+    ],
+    sides: &[Side {
+        names: &["tag", "tags"],
+        table: "experiment_tags",
+        join: "s.experiment_id = e.id",
+        numeric: false,
+        missing_differs: false,
+    }],
+    tie: &[("e.updated_ms", false), ("e.id", false)],
+};
+
+const EXPERIMENT: &str = "e.id, e.name, e.deleted, e.created_ms, e.updated_ms";
+
+/// Gives the next free number; experiment 0 is the default one.
+pub(crate) fn insert_experiment(tx: &mut Tx<'_>, name: &str, now: Timestamp) -> Result<i64> {
+    let row = tx.query_one("SELECT COALESCE(MAX(id), -1) + 1 FROM experiments", args![])?;
+    let id = row.map_or(Ok(0), |row| row.int(0))?;
+    let inserted = tx.execute(
+        "INSERT INTO experiments (id, name, deleted, created_ms, updated_ms) VALUES ($1, $2, $3, $4, $4) \
+         ON CONFLICT (name) DO NOTHING",
+        args![id, name, false, now.as_millis()],
+    )?;
+    if inserted == 0 {
+        return Err(ExperimentError::ExperimentExists { name: name.to_owned() });
+    }
+    Ok(id)
+}
+
+/// The experiment without its tags, locked until the commit; `shared` against changes of the experiment only.
+pub(crate) fn lock_experiment(tx: &mut Tx<'_>, id: i64, shared: bool) -> Result<Option<Experiment>> {
+    let lock = match tx.for_update() {
+        "" => "",
+        _ if shared => " FOR SHARE",
+        lock => lock,
+    };
+    let sql = format!("SELECT {EXPERIMENT} FROM experiments e WHERE e.id = $1{lock}");
+    tx.query_one(&sql, args![id])?.as_ref().map(experiment).transpose()
+}
+
+pub(crate) fn update_experiment(tx: &mut Tx<'_>, experiment: &Experiment, now: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE experiments SET name = $2, deleted = $3, updated_ms = $4 WHERE id = $1",
+        args![experiment.id, &experiment.name, experiment.deleted, now.as_millis()],
+    )
+    .map_err(|error| match error.is_unique_violation() {
+        true => ExperimentError::ExperimentExists { name: experiment.name.clone() },
+        false => error.into(),
+    })?;
+    Ok(())
+}
+
+pub(crate) fn put_experiment_tag(tx: &mut Tx<'_>, id: i64, key: &str, value: &str) -> Result<()> {
+    tx.execute(
+        "INSERT INTO experiment_tags (experiment_id, key, value) VALUES ($1, $2, $3) \
+         ON CONFLICT (experiment_id, key) DO UPDATE SET value = excluded.value",
+        args![id, key, value],
+    )?;
+    Ok(())
+}
+
+/// `false` when there was no such tag.
+pub(crate) fn delete_experiment_tag(tx: &mut Tx<'_>, id: i64, key: &str) -> Result<bool> {
+    let gone =
+        tx.execute("DELETE FROM experiment_tags WHERE experiment_id = $1 AND key = $2", args![id, key])?;
+    Ok(gone == 1)
+}
+
+pub(crate) async fn experiment_by(db: &Db, column: &'static str, value: Value) -> Result<Option<Experiment>> {
+    let sql = format!("SELECT {EXPERIMENT} FROM experiments e WHERE e.{column} = $1");
+    let Some(row) = db.read_one(sql, vec![value]).await? else { return Ok(None) };
+    let mut experiment = experiment(&row)?;
+    experiment.tags = pairs(db, "experiment_tags", "experiment_id", experiment.id.into()).await?;
+    Ok(Some(experiment))
+}
+
+/// Last changed first unless the order says otherwise; the token of the next page.
+pub(crate) async fn search_experiments(
+    db: &Db,
+    view: View,
+    ask: &Ask,
+) -> Result<(Vec<Experiment>, Option<String>)> {
+    let from = format!("FROM experiments e WHERE 1 = 1{}", view.condition("e"));
+    let paged = search::paged(&EXPERIMENTS, (EXPERIMENT, 5), &from, Vec::new(), ask)?;
+    let mut rows = db.read(paged.sql.clone(), paged.arguments.clone()).await?;
+    let token = paged.cut(&mut rows);
+    let mut found: Vec<Experiment> = rows.iter().map(experiment).collect::<Result<_>>()?;
+    for page in found.chunks_mut(LIST_MAX) {
+        let ids: Vec<i64> = page.iter().map(|experiment| experiment.id).collect();
+        let mut arguments = Vec::new();
+        let list = holes(&ids, &mut arguments);
+        let sql =
+            format!("SELECT experiment_id, key, value FROM experiment_tags WHERE experiment_id IN ({list})");
+        for row in db.read(sql, arguments).await? {
+            let id = row.int(0)?;
+            if let Some(experiment) = page.iter_mut().find(|experiment| experiment.id == id) {
+                experiment.tags.insert(row.string(1)?, row.string(2)?);
+            }
+        }
+    }
+    Ok((found, token))
+}
+
+fn experiment(row: &Row) -> Result<Experiment> {
+    Ok(Experiment {
+        id: row.int(0)?,
+        name: row.string(1)?,
+        deleted: row.bool(2)?,
+        created: Timestamp::from_millis(row.int(3)?),
+        updated: Timestamp::from_millis(row.int(4)?),
+        tags: Default::default(),
+    })
+}

@@ -1,0 +1,169 @@
+//! Metric points: what requests logged (`metric_tail`), folded into sorted, compressed chunks (`metric_chunks`).
+
+use std::collections::HashMap;
+
+use kernel_series::{Point, Summaries, decode_batch, points_of_key};
+use platform_db::{Db, Row, Tx, Value, args};
+
+use super::{LIST_MAX, Result, Rows, holes};
+
+/// Folded points of one or more keys.
+pub(crate) struct Chunk {
+    pub first_key: String,
+    pub last_key: String,
+    pub first_ms: i64,
+    pub last_ms: i64,
+    pub points: Vec<u8>,
+}
+
+pub(crate) fn append_tail(tx: &mut Tx<'_>, run: &str, seq: i64, points: Vec<u8>) -> Result<()> {
+    tx.execute("INSERT INTO metric_tail (run_id, seq, points) VALUES ($1, $2, $3)", args![run, seq, points])?;
+    Ok(())
+}
+
+/// Summaries of what is not folded yet, by run; at most [`LIST_MAX`] runs.
+pub(super) fn tail_of(rows: &mut impl Rows, runs: &[String]) -> Result<HashMap<String, Summaries>> {
+    let mut arguments = Vec::new();
+    let list = holes(runs, &mut arguments);
+    let mut tail: HashMap<String, Summaries> = HashMap::new();
+    for row in
+        rows.rows(&format!("SELECT run_id, points FROM metric_tail WHERE run_id IN ({list})"), arguments)?
+    {
+        let summaries = match tail.get_mut(row.text(0)?) {
+            Some(summaries) => summaries,
+            None => tail.entry(row.string(0)?).or_default(),
+        };
+        decode_batch(row.bytes(1)?, |key, point| summaries.add(key, point))?;
+    }
+    Ok(tail)
+}
+
+/// Batches of a run that wait for folding, with their numbers, oldest first; at most `limit`.
+pub(crate) async fn tail_batches(db: &Db, run: &str, limit: usize) -> Result<Vec<(i64, Vec<u8>)>> {
+    let sql = "SELECT seq, points FROM metric_tail WHERE run_id = $1 ORDER BY seq LIMIT $2";
+    let rows = db.read(sql, args![run, limit as i64]).await?;
+    rows.iter().map(|row| Ok((row.int(0)?, row.bytes(1)?.to_vec()))).collect()
+}
+
+/// Runs with points that are not folded.
+pub(crate) async fn runs_with_tail(db: &Db) -> Result<Vec<String>> {
+    let rows = db.read("SELECT DISTINCT run_id FROM metric_tail", args![]).await?;
+    rows.iter().map(|row| Ok(row.string(0)?)).collect()
+}
+
+/// How many of the batches were there and are gone.
+pub(crate) fn delete_batches(tx: &mut Tx<'_>, run: &str, seqs: &[i64]) -> Result<u64> {
+    let mut gone = 0;
+    for page in seqs.chunks(LIST_MAX) {
+        let mut arguments = args![run];
+        let list = holes(page, &mut arguments);
+        gone +=
+            tx.execute(&format!("DELETE FROM metric_tail WHERE run_id = $1 AND seq IN ({list})"), arguments)?;
+    }
+    Ok(gone)
+}
+
+pub(crate) fn merge_summaries(tx: &mut Tx<'_>, run: &str, more: &Summaries) -> Result<bool> {
+    let lock = tx.for_update();
+    let row = tx.query_one(&format!("SELECT metrics FROM runs WHERE id = $1{lock}"), args![run])?;
+    let Some(row) = row else { return Ok(false) };
+    let mut summaries = Summaries::decode(row.bytes(0)?)?;
+    summaries.merge(more);
+    tx.execute("UPDATE runs SET metrics = $2 WHERE id = $1", args![run, summaries.encode()])?;
+    Ok(true)
+}
+
+/// Writes the chunks of one fold under the next number of its level.
+pub(crate) fn insert_fold(tx: &mut Tx<'_>, run: &str, level: i64, chunks: Vec<Chunk>) -> Result<()> {
+    let sql = "SELECT COALESCE(MAX(fold), -1) + 1 FROM metric_chunks WHERE run_id = $1 AND level = $2";
+    let fold = tx.query_one(sql, args![run, level])?.map_or(Ok(0), |row| row.int(0))?;
+    for (part, chunk) in chunks.into_iter().enumerate() {
+        tx.execute(
+            "INSERT INTO metric_chunks (run_id, level, fold, part, first_key, last_key, first_ms, last_ms, points) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            args![
+                run,
+                level,
+                fold,
+                part as i64,
+                chunk.first_key,
+                chunk.last_key,
+                chunk.first_ms,
+                chunk.last_ms,
+                chunk.points
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// The folds of a level, oldest first.
+pub(crate) async fn folds(db: &Db, run: &str, level: i64) -> Result<Vec<i64>> {
+    let sql = "SELECT DISTINCT fold FROM metric_chunks WHERE run_id = $1 AND level = $2 ORDER BY fold";
+    let rows = db.read(sql, args![run, level]).await?;
+    rows.iter().map(|row| Ok(row.int(0)?)).collect()
+}
+
+/// All chunks of a level up to a fold; a level is merged before it holds more than a few folds.
+pub(crate) async fn chunks_of_level(db: &Db, run: &str, level: i64, upto: i64) -> Result<Vec<Chunk>> {
+    let sql = "SELECT first_key, last_key, first_ms, last_ms, points FROM metric_chunks \
+               WHERE run_id = $1 AND level = $2 AND fold <= $3 ORDER BY fold, part";
+    let rows = db.read(sql, args![run, level, upto]).await?;
+    rows.iter().map(chunk).collect()
+}
+
+fn chunk(row: &Row) -> Result<Chunk> {
+    Ok(Chunk {
+        first_key: row.string(0)?,
+        last_key: row.string(1)?,
+        first_ms: row.int(2)?,
+        last_ms: row.int(3)?,
+        points: row.bytes(4)?.to_vec(),
+    })
+}
+
+pub(crate) fn delete_level(tx: &mut Tx<'_>, run: &str, level: i64, upto: i64) -> Result<u64> {
+    let sql = "DELETE FROM metric_chunks WHERE run_id = $1 AND level = $2 AND fold <= $3";
+    Ok(tx.execute(sql, args![run, level, upto])?)
+}
+
+/// Points of one series behind `after`, unsorted, and at least `enough` of the first ones when there are that many.
+///
+/// Chunks are read in the order of their first time, and only as many as the page needs.
+pub(crate) fn series_points(
+    rows: &mut impl Rows,
+    run: &str,
+    key: &str,
+    after: Option<&Point>,
+    enough: usize,
+) -> Result<Vec<Point>> {
+    let from = after.map_or(i64::MIN, |point| point.at_ms);
+    let behind = |point: &Point| after.is_none_or(|after| point.order(after).is_gt());
+    let mut points = Vec::new();
+    for row in rows.rows("SELECT points FROM metric_tail WHERE run_id = $1", args![run])? {
+        decode_batch(row.bytes(0)?, |own, point| {
+            if own == key && behind(&point) {
+                points.push(point);
+            }
+        })?;
+    }
+    let places = rows.rows(
+        "SELECT level, fold, part, first_ms FROM metric_chunks WHERE run_id = $1 AND first_key <= $2 \
+         AND last_key >= $2 AND last_ms >= $3 ORDER BY first_ms",
+        args![run, key, from],
+    )?;
+    for place in &places {
+        let first_ms = place.int(3)?;
+        if points.len() >= enough && points.iter().filter(|point| point.at_ms < first_ms).count() >= enough {
+            break;
+        }
+        let arguments =
+            vec![Value::from(run), place.value(0).clone(), place.value(1).clone(), place.value(2).clone()];
+        let sql =
+            "SELECT points FROM metric_chunks WHERE run_id = $1 AND level = $2 AND fold = $3 AND part = $4";
+        for row in rows.rows(sql, arguments)? {
+            points.extend(points_of_key(row.bytes(0)?, key)?.into_iter().filter(behind));
+        }
+    }
+    Ok(points)
+}
