@@ -141,6 +141,9 @@ pub struct Place {
     /// Host names this server answers to besides loopback
     #[arg(long = "host")]
     pub hosts: Vec<String>,
+    /// Hosts that webhooks may reach although their address is not public
+    #[arg(long = "webhook-host", env = "LOOPWRIGHT_WEBHOOK_ALLOW_HOSTS", value_delimiter = ',')]
+    pub webhook_hosts: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -13,6 +13,8 @@ pub struct Config {
     pub database: DbLocation,
     pub listen: SocketAddr,
     pub hosts: Vec<String>,
+    /// Hosts that webhooks may reach although their address is not public.
+    pub webhook_hosts: Vec<String>,
     /// Jobs at the same time.
     pub job_slots: usize,
 }
@@ -30,7 +32,14 @@ impl Config {
             },
         };
         let job_slots = std::thread::available_parallelism().map_or(1, |n| n.get());
-        Ok(Self { data_dir, database, listen: place.listen, hosts: place.hosts.clone(), job_slots })
+        Ok(Self {
+            data_dir,
+            database,
+            listen: place.listen,
+            hosts: place.hosts.clone(),
+            webhook_hosts: place.webhook_hosts.clone(),
+            job_slots,
+        })
     }
 
     pub fn folder(&self, name: &str) -> PathBuf {

@@ -14,6 +14,7 @@ use group_projects::Projects;
 use group_registry::Registry;
 use group_serving::Serving;
 use group_traces::Traces;
+use group_webhooks::Webhooks;
 use platform_auth::{Authenticator, Permission, Role};
 use platform_blobs::Blobs;
 use platform_db::{Db, MigrationSet};
@@ -86,7 +87,7 @@ async fn stop_signal() {
     }
 }
 
-fn migrations() -> [MigrationSet; 13] {
+fn migrations() -> [MigrationSet; 14] {
     [
         platform_events::MIGRATIONS,
         platform_auth::MIGRATIONS,
@@ -97,6 +98,7 @@ fn migrations() -> [MigrationSet; 13] {
         group_environments::MIGRATIONS,
         group_pipelines::MIGRATIONS,
         group_registry::MIGRATIONS,
+        group_webhooks::MIGRATIONS,
         group_serving::MIGRATIONS,
         group_monitoring::MIGRATIONS,
         group_lineage::MIGRATIONS,
@@ -131,6 +133,7 @@ struct Services {
     environments: Environments,
     pipelines: Pipelines,
     registry: Registry,
+    webhooks: Webhooks,
     serving: Serving,
     monitoring: Monitoring,
     lineage: Lineage,
@@ -164,6 +167,12 @@ impl Services {
         );
         let logged = Arc::new(ports::LoggedRuns(experiments.clone()));
         let registry = Registry::new(db.clone(), events.clone(), logged);
+        let webhooks = Webhooks::new(
+            db.clone(),
+            events.clone(),
+            config.data_dir.join("webhook.key"),
+            config.webhook_hosts.clone(),
+        );
         let environments =
             Environments::new(db.clone(), events.clone(), jobs.clone(), config.folder("environments"));
         let training = Arc::new(ports::TrackedRuns {
@@ -213,6 +222,7 @@ impl Services {
             environments,
             pipelines,
             registry,
+            webhooks,
             serving,
             monitoring,
             lineage,
@@ -228,6 +238,7 @@ impl Services {
             group_environments::group(),
             group_pipelines::group(&self.pipelines),
             group_registry::group(&self.registry, ui),
+            group_webhooks::group(&self.webhooks),
             group_serving::group(&self.serving, ui),
             group_monitoring::group(&self.monitoring, ui),
             group_lineage::group(&self.lineage),
@@ -300,6 +311,7 @@ pub async fn start(config: Config) -> Result<Running, CommandError> {
     }));
     tokio::spawn(services.jobs.clone().run());
     tokio::spawn(services.experiments.clone().fold_points());
+    tokio::spawn(services.webhooks.clone().run());
     tokio::spawn(control(Arc::clone(&services)));
     Ok(Running { url: format!("http://{address}"), jobs: services.jobs.clone(), serving, stop, _lock: lock })
 }

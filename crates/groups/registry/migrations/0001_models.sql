@@ -16,17 +16,23 @@ CREATE TABLE model_versions (
     model TEXT NOT NULL,
     version BIGINT NOT NULL,
     state TEXT NOT NULL,
+    stage TEXT NOT NULL,
     source TEXT NOT NULL,
+    location TEXT NOT NULL,
     run_id TEXT NOT NULL,
+    run_link TEXT NOT NULL,
     logged_model_id TEXT NOT NULL,
     description TEXT NOT NULL,
     author TEXT NOT NULL,
     digest TEXT,
+    approval_expires_ms BIGINT,
     created_ms BIGINT NOT NULL,
     updated_ms BIGINT NOT NULL,
     PRIMARY KEY (model, version)
 );
 CREATE INDEX model_versions_by_run ON model_versions (run_id);
+CREATE INDEX model_versions_by_stage ON model_versions (model, stage, version);
+CREATE INDEX model_versions_by_update ON model_versions (updated_ms DESC, model, version DESC);
 CREATE TABLE model_version_tags (
     model TEXT NOT NULL,
     version BIGINT NOT NULL,

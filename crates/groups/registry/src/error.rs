@@ -1,7 +1,9 @@
 use platform_db::DbError;
 use platform_events::EventError;
-use platform_primitives::{ErrorKind, Failure, Fault};
+use platform_primitives::{ErrorKind, Failure, Fault, Timestamp};
 use platform_web::mlflow::search::SearchError;
+
+use crate::model::Stage;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -11,10 +13,38 @@ pub enum RegistryError {
     ModelExists { name: String },
     #[error("Model Version (name={model}, version={version}) not found")]
     VersionNotFound { model: String, version: String },
+    #[error("Latest version not found for model {model}.")]
+    NoVersion { model: String },
     #[error("Registered model alias {alias} not found.")]
     AliasNotFound { alias: String },
-    #[error("Invalid value {value:?} for '{field}': {rule}")]
+    #[error("Missing value for required parameter '{field}'.")]
+    Missing { field: &'static str },
+    #[error("Invalid value {value:?} for parameter '{field}' supplied: {rule}")]
     Invalid { field: &'static str, value: String, rule: String },
+    #[error("Parameter '{field}' must be an integer, got '{value}'.")]
+    NotWhole { field: &'static str, value: String },
+    #[error("'{field}' exceeds the maximum length of {limit} characters")]
+    TooLong { field: &'static str, limit: usize },
+    #[error("Invalid model name '{name}'. Names cannot contain '/' or ':'.")]
+    ModelName { name: String },
+    #[error("Invalid alias name: '{alias}': {rule}")]
+    Alias { alias: String, rule: &'static str },
+    #[error("Invalid model version source: '{source_uri}'. {rule}.")]
+    Source { source_uri: String, rule: &'static str },
+    #[error("Invalid prompt source: '{source_uri}'. Local source paths are not allowed for prompts.")]
+    PromptSource { source_uri: String },
+    #[error("Invalid Model Version stage: {stage}. Value must be one of {}.", Stage::NAMES)]
+    Stage { stage: String },
+    #[error("existing versions are archived on the way to Staging and Production, not to {}", .stage.name())]
+    NothingToArchive { stage: Stage },
+    #[error(
+        "tag {key:?} is the platform's own: keys that begin with \"loopwright.\" are written by decisions only"
+    )]
+    ReservedTag { key: String },
+    #[error("version {model}/{version} is {state}: it needs an approval before it is in Production")]
+    NeedsApproval { model: String, version: i64, state: &'static str },
+    #[error("the approval of version {model}/{version} expired at {expired}, and now it is {now}")]
+    ApprovalExpired { model: String, version: i64, expired: Timestamp, now: Timestamp },
     #[error("version {model}/{version} is {from} and cannot become {to}")]
     Transition { model: String, version: i64, from: &'static str, to: &'static str },
     #[error("{actor} registered version {model}/{version} and cannot approve it")]
@@ -25,8 +55,6 @@ pub enum RegistryError {
     GuardedAlias { alias: String, model: String },
     #[error("model {model} belongs to the loop of {project}")]
     Owned { model: String, project: String },
-    #[error("{feature} is not supported by this server")]
-    Unsupported { feature: &'static str },
     #[error(transparent)]
     Search(#[from] SearchError),
     #[error(transparent)]
@@ -40,13 +68,30 @@ pub enum RegistryError {
 impl Fault for RegistryError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::ModelNotFound { .. } | Self::VersionNotFound { .. } => ErrorKind::NotFound,
+            Self::ModelNotFound { .. } | Self::VersionNotFound { .. } | Self::NoVersion { .. } => {
+                ErrorKind::NotFound
+            }
             Self::ModelExists { .. } => ErrorKind::AlreadyExists,
             // MLflow answers 400 for a missing alias, and its client relies on it.
-            Self::AliasNotFound { .. } | Self::Invalid { .. } => ErrorKind::Invalid,
-            Self::Transition { .. } | Self::DigestChanged { .. } => ErrorKind::Conflict,
-            Self::OwnModel { .. } | Self::GuardedAlias { .. } | Self::Owned { .. } => ErrorKind::Forbidden,
-            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::AliasNotFound { .. }
+            | Self::Missing { .. }
+            | Self::Invalid { .. }
+            | Self::NotWhole { .. }
+            | Self::TooLong { .. }
+            | Self::ModelName { .. }
+            | Self::Alias { .. }
+            | Self::Source { .. }
+            | Self::PromptSource { .. }
+            | Self::Stage { .. }
+            | Self::NothingToArchive { .. } => ErrorKind::Invalid,
+            Self::Transition { .. } | Self::DigestChanged { .. } | Self::ApprovalExpired { .. } => {
+                ErrorKind::Conflict
+            }
+            Self::OwnModel { .. }
+            | Self::GuardedAlias { .. }
+            | Self::Owned { .. }
+            | Self::ReservedTag { .. }
+            | Self::NeedsApproval { .. } => ErrorKind::Forbidden,
             Self::Search(error) => error.kind(),
             Self::Port(error) => error.kind(),
             Self::Db(error) => error.kind(),
@@ -58,15 +103,24 @@ impl Fault for RegistryError {
         match self {
             Self::ModelNotFound { .. } => "registry/model-not-found",
             Self::ModelExists { .. } => "registry/model-exists",
-            Self::VersionNotFound { .. } => "registry/version-not-found",
+            Self::VersionNotFound { .. } | Self::NoVersion { .. } => "registry/version-not-found",
             Self::AliasNotFound { .. } => "registry/alias-not-found",
-            Self::Invalid { .. } => "registry/invalid",
+            Self::Missing { .. }
+            | Self::Invalid { .. }
+            | Self::NotWhole { .. }
+            | Self::TooLong { .. }
+            | Self::ModelName { .. }
+            | Self::Alias { .. } => "registry/invalid",
+            Self::Source { .. } | Self::PromptSource { .. } => "registry/source",
+            Self::Stage { .. } | Self::NothingToArchive { .. } => "registry/stage",
+            Self::ReservedTag { .. } => "registry/reserved-tag",
+            Self::NeedsApproval { .. } => "registry/needs-approval",
+            Self::ApprovalExpired { .. } => "registry/approval-expired",
             Self::Transition { .. } => "registry/transition",
             Self::OwnModel { .. } => "registry/own-model",
             Self::DigestChanged { .. } => "registry/digest-changed",
             Self::GuardedAlias { .. } => "registry/guarded-alias",
             Self::Owned { .. } => "registry/owned",
-            Self::Unsupported { .. } => "registry/unsupported",
             Self::Search(error) => error.code(),
             Self::Port(error) => error.code(),
             Self::Db(error) => error.code(),
@@ -77,7 +131,10 @@ impl Fault for RegistryError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::OwnModel { .. } => Some("ask another person with the approver role".to_owned()),
-            Self::GuardedAlias { .. } => Some("approve the version on its page".to_owned()),
+            Self::GuardedAlias { .. } | Self::NeedsApproval { .. } => {
+                Some("approve the version on its page".to_owned())
+            }
+            Self::ApprovalExpired { .. } => Some("approve the version again".to_owned()),
             _ => None,
         }
     }

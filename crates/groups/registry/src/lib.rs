@@ -7,8 +7,10 @@ mod error;
 mod http;
 mod mlflow;
 mod model;
+mod names;
 mod ports;
 mod service;
+mod source;
 mod store;
 mod ui;
 
@@ -38,7 +40,12 @@ pub mod kinds {
     pub const REJECTED: &str = "registry.rejected";
     pub const PROMOTED: &str = "registry.promoted";
     pub const ROLLED_BACK: &str = "registry.rolled_back";
-    pub const ALIAS_MOVED: &str = "registry.alias_moved";
+    pub const ALIAS_SET: &str = "registry.alias_set";
+    pub const ALIAS_DELETED: &str = "registry.alias_deleted";
+    pub const MODEL_TAG_SET: &str = "registry.model_tag_set";
+    pub const MODEL_TAG_DELETED: &str = "registry.model_tag_deleted";
+    pub const VERSION_TAG_SET: &str = "registry.version_tag_set";
+    pub const VERSION_TAG_DELETED: &str = "registry.version_tag_deleted";
 }
 
 pub fn group(service: &Registry, ui: &Ui) -> Group {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use platform_primitives::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::RegistryError;
+use crate::{RegistryError, names};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct RegisteredModel {
@@ -15,6 +15,23 @@ pub struct RegisteredModel {
     pub updated: Timestamp,
     pub tags: BTreeMap<String, String>,
     pub aliases: BTreeMap<String, i64>,
+}
+
+impl RegisteredModel {
+    pub fn is_prompt(&self) -> bool {
+        names::is_prompt(&self.tags)
+    }
+
+    pub fn subject(&self) -> String {
+        format!("model:{}", self.name)
+    }
+}
+
+/// A model with the newest version of each of its stages.
+#[derive(Debug, Clone)]
+pub(crate) struct ModelEntry {
+    pub model: RegisteredModel,
+    pub latest: Vec<ModelVersion>,
 }
 
 /// Where a version stands on its way to traffic.
@@ -64,6 +81,15 @@ impl VersionState {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
+    /// What the approver said, for every state behind that decision.
+    pub fn approval(self) -> Option<&'static str> {
+        match self {
+            Self::Approved | Self::Serving | Self::RolledBack | Self::Retired => Some("approved"),
+            Self::Rejected => Some("rejected"),
+            Self::Registered | Self::AwaitingApproval | Self::Refused => None,
+        }
+    }
+
     /// The one place that says which change is legal.
     pub fn can_become(self, to: VersionState) -> bool {
         use VersionState::{
@@ -79,19 +105,61 @@ impl VersionState {
     }
 }
 
+/// MLflow's label for where a version is used. A client sets it; traffic overrules it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// MLflow's `None`.
+    Unstaged,
+    Staging,
+    Production,
+    Archived,
+}
+
+impl Stage {
+    pub const ALL: [Self; 4] = [Self::Unstaged, Self::Staging, Self::Production, Self::Archived];
+    pub(crate) const NAMES: &'static str = "None, Staging, Production, Archived";
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unstaged => "None",
+            Self::Staging => "Staging",
+            Self::Production => "Production",
+            Self::Archived => "Archived",
+        }
+    }
+
+    /// In any case, as MLflow's clients may write it.
+    pub fn parse(name: &str) -> Result<Self, RegistryError> {
+        let found = Self::ALL.into_iter().find(|stage| stage.name().eq_ignore_ascii_case(name));
+        found.ok_or_else(|| RegistryError::Stage { stage: name.to_owned() })
+    }
+
+    /// Whether versions in it are in use.
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Staging | Self::Production)
+    }
+}
+
 #[derive(Debug, Clone, Serialize)]
 pub struct ModelVersion {
     pub model: String,
     pub version: i64,
     pub state: VersionState,
-    /// Where the files are, as the client named it (`models:/m-…`, `runs:/…`).
+    pub stage: Stage,
+    /// Where the files are, as the client named it (`models:/m-…`, `runs:/…`, `models:/NAME/1`).
     pub source: String,
+    /// Where the files are, with versions of models followed to theirs.
+    pub location: String,
     pub run_id: String,
+    pub run_link: String,
     pub logged_model_id: String,
     pub description: String,
     pub author: String,
     /// SHA-256 of the model file that was gated.
     pub digest: Option<String>,
+    /// When the approval ends; none: it does not.
+    pub approval_expires: Option<Timestamp>,
     pub created: Timestamp,
     pub updated: Timestamp,
     pub tags: BTreeMap<String, String>,
@@ -99,7 +167,7 @@ pub struct ModelVersion {
 }
 
 impl ModelVersion {
-    /// Moves to `to`, or says why not.
+    /// Moves to `to`, or says why not. The stage follows traffic.
     pub(crate) fn advance(&mut self, to: VersionState) -> Result<(), RegistryError> {
         if !self.state.can_become(to) {
             return Err(RegistryError::Transition {
@@ -110,7 +178,73 @@ impl ModelVersion {
             });
         }
         self.state = to;
+        match to {
+            VersionState::Serving => self.stage = Stage::Production,
+            VersionState::Retired | VersionState::RolledBack => self.stage = Stage::Archived,
+            _ => {}
+        }
         Ok(())
+    }
+
+    /// An approval until `expires`. One that is over is given again the same way.
+    pub(crate) fn approve(
+        &mut self,
+        now: Timestamp,
+        expires: Option<Timestamp>,
+    ) -> Result<(), RegistryError> {
+        if let Some(past) = expires.filter(|expires| *expires <= now) {
+            let rule = format!("it lies before {now}");
+            return Err(RegistryError::Invalid { field: "expires_at", value: past.to_string(), rule });
+        }
+        let renewed = self.state == VersionState::Approved && self.check_approval(now).is_err();
+        if !renewed {
+            self.advance(VersionState::Approved)?;
+        }
+        self.approval_expires = expires;
+        Ok(())
+    }
+
+    /// An approval lets a version on its way until it expires; what serves stays.
+    pub(crate) fn check_approval(&self, now: Timestamp) -> Result<(), RegistryError> {
+        match self.approval_expires {
+            Some(expired) if self.state == VersionState::Approved && expired <= now => {
+                Err(RegistryError::ApprovalExpired {
+                    model: self.model.clone(),
+                    version: self.version,
+                    expired,
+                    now,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the version where a client wants it. Production is earned where somebody decides: on the models that a
+    /// project owns, and on every version that a gate has looked at.
+    pub(crate) fn put_in(&mut self, to: Stage, owned: bool, now: Timestamp) -> Result<(), RegistryError> {
+        let decided = owned || self.state != VersionState::Registered;
+        if to == Stage::Production && decided {
+            if !matches!(self.state, VersionState::Approved | VersionState::Serving) {
+                return Err(RegistryError::NeedsApproval {
+                    model: self.model.clone(),
+                    version: self.version,
+                    state: self.state.name(),
+                });
+            }
+            self.check_approval(now)?;
+        }
+        self.stage = to;
+        Ok(())
+    }
+
+    /// The tags that decisions write. No client sets them.
+    pub fn decided_tags(&self) -> Vec<(&'static str, &'static str)> {
+        let mut tags = Vec::new();
+        if self.state != VersionState::Registered {
+            tags.push(("loopwright.state", self.state.name()));
+        }
+        tags.extend(self.state.approval().map(|outcome| ("loopwright.approval", outcome)));
+        tags
     }
 
     pub fn subject(&self) -> String {
@@ -130,29 +264,6 @@ pub struct Decision {
     pub evidence: serde_json::Value,
     pub digest: Option<String>,
     pub at: Timestamp,
-}
-
-pub(crate) fn check_model_name(name: &str) -> Result<(), RegistryError> {
-    let bad = name.trim().is_empty() || name.len() > 256 || name.contains(['/', ':']);
-    if bad {
-        let rule = "expected 1 to 256 characters without / and :".to_owned();
-        return Err(RegistryError::Invalid { field: "name", value: name.to_owned(), rule });
-    }
-    Ok(())
-}
-
-/// Word characters and hyphens; not `latest`, not `v` with a number.
-pub(crate) fn check_alias(alias: &str) -> Result<(), RegistryError> {
-    let plain = alias.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
-    let reserved = alias == "latest"
-        || alias
-            .strip_prefix(['v', 'V'])
-            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    if alias.is_empty() || alias.len() > 255 || !plain || reserved {
-        let rule = "expected 1 to 255 letters, digits, _ or -, and neither latest nor vNUMBER".to_owned();
-        return Err(RegistryError::Invalid { field: "alias", value: alias.to_owned(), rule });
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -175,12 +286,10 @@ mod tests {
     }
 
     #[test]
-    fn reserved_aliases_are_refused() {
-        for alias in ["latest", "v12", "", "a b", "a/b"] {
-            assert!(check_alias(alias).is_err(), "{alias}");
+    fn stages_are_read_in_any_case() {
+        for stage in Stage::ALL {
+            assert_eq!(Stage::parse(&stage.name().to_uppercase()).unwrap(), stage);
         }
-        for alias in ["champion", "v", "v1x", "Übung"] {
-            assert!(check_alias(alias).is_ok(), "{alias}");
-        }
+        assert!(matches!(Stage::parse("Live"), Err(RegistryError::Stage { .. })));
     }
 }

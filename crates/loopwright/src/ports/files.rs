@@ -37,18 +37,18 @@ impl RegisteredFiles {
                 self.experiments.get_logged_model(&version.logged_model_id).await.map_err(failure)?;
             return Ok(logged.artifact_folder());
         }
-        if let Some(rest) = version.source.strip_prefix("runs:/")
+        if let Some(rest) = version.location.strip_prefix("runs:/")
             && let Some((run, path)) = rest.split_once('/')
         {
             let run = self.experiments.get_run(run).await.map_err(failure)?;
             return Ok(format!("{}/{path}", run.artifact_folder()));
         }
-        if let Some(path) = version.source.strip_prefix("mlflow-artifacts:/") {
+        if let Some(path) = version.location.strip_prefix("mlflow-artifacts:/") {
             return Ok(path.trim_start_matches('/').to_owned());
         }
         let message = format!(
             "the files of {model}/{} are at {:?}, which is not on this server",
-            version.version, version.source
+            version.version, version.location
         );
         Err(Failure::new(ErrorKind::Invalid, "registry/source", message))
     }

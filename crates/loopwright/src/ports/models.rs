@@ -79,6 +79,10 @@ impl LoggedModels for LoggedRuns {
     async fn run_of(&self, logged_model: &str) -> PortResult<String> {
         Ok(self.0.get_logged_model(logged_model).await.map_err(failure)?.run_id)
     }
+
+    async fn registered(&self, logged_model: &str, model: &str, version: i64) -> PortResult<()> {
+        self.0.note_registered(logged_model, model, version).await.map_err(failure)
+    }
 }
 
 pub(super) struct RegistryVersions(pub Registry);

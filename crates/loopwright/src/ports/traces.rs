@@ -13,7 +13,9 @@ impl group_traces::Experiments for TracedExperiments {
     async fn exists(&self, experiment_id: &str) -> Result<(), Failure> {
         let experiment = self.0.get_experiment(experiment_id).await.map_err(failure)?;
         if experiment.deleted {
-            let message = format!("The experiment {experiment_id} must be in the 'active' state. Current state is deleted.");
+            let message = format!(
+                "The experiment {experiment_id} must be in the 'active' state. Current state is deleted."
+            );
             return Err(Failure::new(ErrorKind::Conflict, "experiments/experiment-deleted", message));
         }
         Ok(())

@@ -34,7 +34,8 @@ pub async fn both_engines(sets: &[MigrationSet]) -> Vec<TestDb> {
 
 pub async fn sqlite(sets: &[MigrationSet]) -> TestDb {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let location = DbLocation::Sqlite { path: directory.path().join("test.sqlite"), durability: Durability::Process };
+    let location =
+        DbLocation::Sqlite { path: directory.path().join("test.sqlite"), durability: Durability::Process };
     open(location, directory, sets).await
 }
 

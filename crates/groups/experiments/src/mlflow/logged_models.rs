@@ -136,9 +136,18 @@ fn ascending() -> bool {
 }
 
 #[derive(Deserialize)]
+struct WireDataset {
+    dataset_name: String,
+    #[serde(default)]
+    dataset_digest: Option<String>,
+}
+
+#[derive(Deserialize)]
 pub(super) struct Search {
     #[serde(default)]
     experiment_ids: Vec<String>,
+    #[serde(default)]
+    datasets: Vec<WireDataset>,
     filter: Option<String>,
     #[serde(default, deserialize_with = "optional_int64")]
     max_results: Option<i64>,
@@ -156,8 +165,13 @@ pub(super) async fn search(
         .iter()
         .map(|order| format!("{} {}", order.field_name, if order.ascending { "ASC" } else { "DESC" }))
         .collect();
+    let datasets: Vec<(String, String)> = body
+        .datasets
+        .into_iter()
+        .map(|dataset| (dataset.dataset_name, dataset.dataset_digest.unwrap_or_default()))
+        .collect();
     let ask = ask(body.filter, Some(order), body.max_results, body.page_token, (50, 50_000))?;
-    let (found, token) = service.search_logged_models(&numbers(&body.experiment_ids), &ask).await?;
+    let (found, token) = service.search_logged_models(&numbers(&body.experiment_ids), &datasets, &ask).await?;
     let models: Vec<_> = found.iter().map(render::logged_model).collect();
     Ok(Json(json!({"models": models, "next_page_token": token})))
 }

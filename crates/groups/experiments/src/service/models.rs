@@ -83,6 +83,21 @@ impl Experiments {
         self.get_logged_model(id).await
     }
 
+    /// Notes on the model that it was registered, in the tag where MLflow's clients look for it.
+    pub async fn note_registered(&self, id: &str, model: &str, version: i64) -> Result<()> {
+        const VERSIONS_TAG: &str = "mlflow.modelVersions";
+        let tags = self.get_logged_model(id).await?.tags;
+        let mut versions: Vec<serde_json::Value> =
+            tags.get(VERSIONS_TAG).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        versions.push(json!({"name": model, "version": version}));
+        // Spaced as Python writes it: clients compare the text.
+        let text =
+            serde_json::Value::from(versions).to_string().replace("\":", "\": ").replace(",\"", ", \"");
+        let text = text.replace("},{", "}, {");
+        let owned = id.to_owned();
+        self.db.write(move |tx| store::put_model_field(tx, &owned, "tag", VERSIONS_TAG, &text)).await
+    }
+
     pub(crate) async fn delete_logged_model_tag(&self, id: &str, key: &str) -> Result<()> {
         self.get_logged_model(id).await?;
         let (owned, tag) = (id.to_owned(), key.to_owned());
@@ -96,11 +111,12 @@ impl Experiments {
     pub(crate) async fn search_logged_models(
         &self,
         experiments: &[i64],
+        datasets: &[(String, String)],
         ask: &Ask,
     ) -> Result<(Vec<LoggedModel>, Option<String>)> {
         if experiments.is_empty() {
             return Ok((Vec::new(), None));
         }
-        store::search_logged_models(&self.db, experiments, ask).await
+        store::search_logged_models(&self.db, experiments, datasets, ask).await
     }
 }

@@ -20,7 +20,7 @@ const EXPERIMENTS: Domain = Domain {
         numeric: false,
         missing_differs: false,
     }],
-    tie: &[("e.updated_ms", false), ("e.id", false)],
+    tie: &[("e.created_ms", false), ("e.id", true)],
 };
 
 const EXPERIMENT: &str = "e.id, e.name, e.deleted, e.created_ms, e.updated_ms";
@@ -87,7 +87,7 @@ pub(crate) async fn experiment_by(db: &Db, column: &'static str, value: Value) -
     Ok(Some(experiment))
 }
 
-/// Last changed first unless the order says otherwise; the token of the next page.
+/// Newest first unless the order says otherwise; the token of the next page.
 pub(crate) async fn search_experiments(
     db: &Db,
     view: View,

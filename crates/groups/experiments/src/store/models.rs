@@ -136,16 +136,32 @@ pub(crate) async fn logged_model(db: &Db, id: &str) -> Result<Option<LoggedModel
     Ok(with_fields(db, vec![model(&row)?]).await?.pop())
 }
 
-/// Newest first unless the order says otherwise; the token of the next page.
+/// Newest first unless the order says otherwise; the token of the next page. With `datasets` (name and digest) only models that were
+/// measured on one of them.
 pub(crate) async fn search_logged_models(
     db: &Db,
     experiments: &[i64],
+    datasets: &[(String, String)],
     ask: &Ask,
 ) -> Result<(Vec<LoggedModel>, Option<String>)> {
     let mut arguments: Vec<Value> = Vec::new();
     let list = holes(experiments, &mut arguments);
+    let mut on = Vec::new();
+    for (name, digest) in datasets {
+        arguments.extend(args![name, digest]);
+        let (name, digest) = (arguments.len() - 1, arguments.len());
+        // A data set without a digest is any version of it.
+        on.push(format!("(d.dataset_name = ${name} AND (${digest} = '' OR d.dataset_digest = ${digest}))"));
+    }
+    let measured = match on.is_empty() {
+        true => String::new(),
+        false => format!(
+            " AND EXISTS (SELECT 1 FROM logged_model_metrics d WHERE d.model_id = m.id AND ({}))",
+            on.join(" OR ")
+        ),
+    };
     let from =
-        format!("FROM logged_models m WHERE m.experiment_id IN ({list}) AND NOT (m.deleted <> (1 = 0))");
+        format!("FROM logged_models m WHERE m.experiment_id IN ({list}) AND NOT (m.deleted <> (1 = 0)){measured}");
     let paged = search::paged(&LOGGED_MODELS, (LOGGED_MODEL, 9), &from, arguments, ask)?;
     let mut rows = db.read(paged.sql.clone(), paged.arguments.clone()).await?;
     let token = paged.cut(&mut rows);

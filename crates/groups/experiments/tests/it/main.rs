@@ -249,7 +249,10 @@ async fn no_path_leads_out_of_the_store() {
         }
         for path in ["../x", "/etc/passwd", "a/../b", "a\\b", ""] {
             let read = server.experiments.read_artifact(path).await;
-            assert!(matches!(read, Err(ExperimentError::HostilePath { .. })), "{engine:?} {path:?}: {read:?}");
+            assert!(
+                matches!(read, Err(ExperimentError::HostilePath { .. })),
+                "{engine:?} {path:?}: {read:?}"
+            );
         }
         assert!(server.experiments.list_artifacts("").await.unwrap().is_empty(), "{engine:?}");
     }

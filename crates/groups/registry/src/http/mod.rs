@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use platform_auth::Permission::{Approve, Read};
+use platform_primitives::Timestamp;
 use platform_web::dialect::{Dialect, ProblemResult};
 use platform_web::{Access, ApiJson, Caller, Routes, Surface};
 use serde::Deserialize;
@@ -42,6 +43,8 @@ struct Verdict {
     reason: String,
     /// Digest the approver looked at; refused when the bytes are others by now.
     digest: Option<String>,
+    /// When a yes ends, in milliseconds since 1970; without, it does not.
+    expires_at: Option<Timestamp>,
 }
 
 async fn approve(
@@ -51,7 +54,8 @@ async fn approve(
     ApiJson(verdict): ApiJson<Verdict>,
 ) -> ProblemResult<Json<ModelVersion>> {
     let digest = verdict.digest.as_deref();
-    Ok(Json(service.approve(&caller, &model, version, digest, &verdict.reason).await?))
+    let (reason, expires) = (&verdict.reason, verdict.expires_at);
+    Ok(Json(service.approve_until(&caller, &model, version, digest, reason, expires).await?))
 }
 
 async fn reject(

@@ -1,7 +1,10 @@
 //! MLflow's model registry REST protocol, as mlflow 3.17.2 speaks it. Translates; decides nothing.
 
 mod models;
+mod query;
 mod versions;
+
+use std::collections::BTreeMap;
 
 use axum::Json;
 use http::Method;
@@ -12,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Registry;
-use crate::model::{ModelVersion, RegisteredModel, VersionState};
+use crate::model::{ModelEntry, ModelVersion, RegisteredModel};
 
 type Answer = MlflowResult<Json<Value>>;
 
@@ -32,6 +35,7 @@ pub(crate) fn surface(service: &Registry) -> Surface {
             .route(Method::DELETE, &path("/registered-models/delete"), TRACK, models::delete)
             .post(&path("/registered-models/set-tag"), TRACK, models::set_tag)
             .route(Method::DELETE, &path("/registered-models/delete-tag"), TRACK, models::delete_tag)
+            .get(&path("/registered-models/get-latest-versions"), READ, models::latest_versions_by_query)
             .post(&path("/registered-models/get-latest-versions"), READ, models::latest_versions)
             .get(&path("/registered-models/alias"), READ, models::get_alias)
             .post(&path("/registered-models/alias"), TRACK, models::set_alias)
@@ -56,8 +60,16 @@ pub(super) struct Pair {
     value: String,
 }
 
-fn tags(map: &std::collections::BTreeMap<String, String>) -> Vec<Value> {
+fn pairs(list: Vec<Pair>) -> BTreeMap<String, String> {
+    list.into_iter().map(|pair| (pair.key, pair.value)).collect()
+}
+
+fn tags(map: &BTreeMap<String, String>) -> Vec<Value> {
     map.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
+}
+
+fn entry_json(entry: &ModelEntry) -> Value {
+    model_json(&entry.model, &entry.latest)
 }
 
 fn model_json(model: &RegisteredModel, latest: &[ModelVersion]) -> Value {
@@ -73,27 +85,31 @@ fn model_json(model: &RegisteredModel, latest: &[ModelVersion]) -> Value {
         "last_updated_timestamp": model.updated,
         "tags": tags(&model.tags),
         "aliases": aliases,
-        "latest_versions": latest.iter().map(version_json).collect::<Vec<_>>(),
+        "latest_versions": versions_json(latest),
     })
+}
+
+fn versions_json(versions: &[ModelVersion]) -> Vec<Value> {
+    versions.iter().map(version_json).collect()
 }
 
 fn version_json(version: &ModelVersion) -> Value {
     let mut tags = tags(&version.tags);
-    // Once a gate has looked at it, unmodified clients see where the version stands.
-    if version.state != VersionState::Registered {
-        tags.push(json!({"key": "loopwright.state", "value": version.state.name()}));
-    }
+    // Unmodified clients see here where the version stands, and what was decided on it.
+    tags.extend(version.decided_tags().into_iter().map(|(key, value)| json!({"key": key, "value": value})));
     json!({
         "name": version.model,
         "version": version.version.to_string(),
         "creation_timestamp": version.created,
         "last_updated_timestamp": version.updated,
-        "current_stage": "None",
+        "current_stage": version.stage.name(),
         "description": version.description,
         "source": version.source,
         "run_id": version.run_id,
+        "run_link": version.run_link,
         "model_id": version.logged_model_id,
         "status": "READY",
+        "status_message": "",
         "user_id": version.author,
         "tags": tags,
         "aliases": version.aliases,

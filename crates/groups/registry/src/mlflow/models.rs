@@ -1,12 +1,14 @@
 use axum::Json;
 use axum::extract::{Query, State};
 use platform_web::Caller;
-use platform_web::mlflow::{MlflowJson, optional_int64};
+use platform_web::mlflow::MlflowJson;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Pair, model_json, version_json};
-use crate::Registry;
+use super::query::{Params, whole};
+use super::{Answer, Pair, entry_json, model_json, pairs, version_json, versions_json};
+use crate::model::Stage;
+use crate::{Registry, RegistryError};
 
 #[derive(Deserialize)]
 pub(super) struct Create {
@@ -21,38 +23,20 @@ pub(super) async fn create(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Create>,
 ) -> Answer {
-    let tags = body.tags.into_iter().map(|pair| (pair.key, pair.value)).collect();
     let description = body.description.unwrap_or_default();
-    let model = service.create_model(&caller.name, &body.name, &description, tags).await?;
+    let model = service.create_model(&caller.name, &body.name, &description, pairs(body.tags)).await?;
     Ok(Json(json!({"registered_model": model_json(&model, &[])})))
 }
 
-#[derive(Deserialize)]
-pub(super) struct ByName {
-    name: String,
+pub(super) async fn get(State(service): State<Registry>, Query(query): Query<Params>) -> Answer {
+    let entry = service.get_model_entry(query.text("name")?).await?;
+    Ok(Json(json!({"registered_model": entry_json(&entry)})))
 }
 
-pub(super) async fn get(State(service): State<Registry>, Query(query): Query<ByName>) -> Answer {
-    let model = service.get_model(&query.name).await?;
-    let latest = service.list_versions(&query.name, 1).await?;
-    Ok(Json(json!({"registered_model": model_json(&model, &latest)})))
-}
-
-#[derive(Deserialize)]
-pub(super) struct Search {
-    filter: Option<String>,
-    #[serde(default, deserialize_with = "optional_int64")]
-    max_results: Option<i64>,
-    page_token: Option<String>,
-}
-
-pub(super) async fn search(State(service): State<Registry>, Query(query): Query<Search>) -> Answer {
-    let limit = query.max_results.unwrap_or(100).clamp(1, 1_000) as usize;
-    let after = query.page_token.unwrap_or_default();
-    let models = service.list_models(query.filter.as_deref().unwrap_or_default(), &after, limit).await?;
-    let token = (models.len() == limit).then(|| models.last().map(|model| model.name.clone())).flatten();
-    let models: Vec<_> = models.iter().map(|model| model_json(model, &[])).collect();
-    Ok(Json(json!({"registered_models": models, "next_page_token": token})))
+pub(super) async fn search(State(service): State<Registry>, Query(query): Query<Params>) -> Answer {
+    let page = service.search_models(query.search()?).await?;
+    let models: Vec<_> = page.items.iter().map(entry_json).collect();
+    Ok(Json(json!({"registered_models": models, "next_page_token": page.next})))
 }
 
 #[derive(Deserialize)]
@@ -67,13 +51,15 @@ pub(super) async fn update(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Update>,
 ) -> Answer {
-    service.change_model(&caller.name, &body.name, |model| model.description = body.description).await?;
-    get(State(service), Query(ByName { name: body.name })).await
+    service.describe_model(&caller.name, &body.name, body.description).await?;
+    let entry = service.get_model_entry(&body.name).await?;
+    Ok(Json(json!({"registered_model": entry_json(&entry)})))
 }
 
 #[derive(Deserialize)]
 pub(super) struct Rename {
     name: String,
+    #[serde(default)]
     new_name: String,
 }
 
@@ -82,8 +68,13 @@ pub(super) async fn rename(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Rename>,
 ) -> Answer {
-    let model = service.rename_model(&caller.name, &body.name, &body.new_name).await?;
-    Ok(Json(json!({"registered_model": model_json(&model, &[])})))
+    let entry = service.rename_model(&caller.name, &body.name, &body.new_name).await?;
+    Ok(Json(json!({"registered_model": entry_json(&entry)})))
+}
+
+#[derive(Deserialize)]
+pub(super) struct ByName {
+    name: String,
 }
 
 pub(super) async fn delete(
@@ -102,34 +93,62 @@ pub(super) struct Tag {
     value: Option<String>,
 }
 
-pub(super) async fn set_tag(State(service): State<Registry>, MlflowJson(body): MlflowJson<Tag>) -> Answer {
-    service.set_model_tag(&body.name, body.key, Some(body.value.unwrap_or_default())).await?;
+pub(super) async fn set_tag(
+    State(service): State<Registry>,
+    Caller(caller): Caller,
+    MlflowJson(body): MlflowJson<Tag>,
+) -> Answer {
+    let value = Some(body.value.unwrap_or_default());
+    service.set_model_tag(&caller.name, &body.name, body.key, value).await?;
     Ok(Json(json!({})))
 }
 
-pub(super) async fn delete_tag(State(service): State<Registry>, MlflowJson(body): MlflowJson<Tag>) -> Answer {
-    service.set_model_tag(&body.name, body.key, None).await?;
+pub(super) async fn delete_tag(
+    State(service): State<Registry>,
+    Caller(caller): Caller,
+    MlflowJson(body): MlflowJson<Tag>,
+) -> Answer {
+    service.set_model_tag(&caller.name, &body.name, body.key, None).await?;
     Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Latest {
+    name: String,
+    #[serde(default)]
+    stages: Vec<String>,
 }
 
 pub(super) async fn latest_versions(
     State(service): State<Registry>,
-    MlflowJson(body): MlflowJson<ByName>,
+    MlflowJson(body): MlflowJson<Latest>,
 ) -> Answer {
-    service.get_model(&body.name).await?;
-    let latest = service.list_versions(&body.name, 1).await?;
-    Ok(Json(json!({"model_versions": latest.iter().map(version_json).collect::<Vec<_>>()})))
+    latest(&service, &body.name, &body.stages).await
+}
+
+pub(super) async fn latest_versions_by_query(
+    State(service): State<Registry>,
+    Query(query): Query<Params>,
+) -> Answer {
+    latest(&service, query.text("name")?, &query.list("stages")).await
+}
+
+async fn latest(service: &Registry, name: &str, stages: &[String]) -> Answer {
+    let stages: Result<Vec<Stage>, RegistryError> = stages.iter().map(|stage| Stage::parse(stage)).collect();
+    let latest = service.latest_versions(name, &stages?).await?;
+    Ok(Json(json!({"model_versions": versions_json(&latest)})))
 }
 
 #[derive(Deserialize)]
 pub(super) struct Alias {
     name: String,
+    #[serde(default)]
     alias: String,
     version: Option<String>,
 }
 
-pub(super) async fn get_alias(State(service): State<Registry>, Query(query): Query<Alias>) -> Answer {
-    let version = service.version_by_alias(&query.name, &query.alias).await?;
+pub(super) async fn get_alias(State(service): State<Registry>, Query(query): Query<Params>) -> Answer {
+    let version = service.version_by_alias(query.text("name")?, query.text("alias")?).await?;
     Ok(Json(json!({"model_version": version_json(&version)})))
 }
 
@@ -138,8 +157,8 @@ pub(super) async fn set_alias(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Alias>,
 ) -> Answer {
-    let text = body.version.unwrap_or_default();
-    let version = super::versions::number(&body.name, &text)?;
+    let text = body.version.ok_or(RegistryError::Missing { field: "version" })?;
+    let version = whole("version", &text)?;
     service.set_alias(&caller.name, &body.name, &body.alias, Some(version)).await?;
     Ok(Json(json!({})))
 }

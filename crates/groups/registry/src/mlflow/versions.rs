@@ -1,25 +1,21 @@
 use axum::Json;
 use axum::extract::{Query, State};
 use platform_web::Caller;
-use platform_web::mlflow::{MlflowJson, optional_int64};
+use platform_web::mlflow::MlflowJson;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Pair, version_json};
+use super::query::{Params, whole};
+use super::{Answer, Pair, pairs, version_json, versions_json};
+use crate::Registry;
 use crate::service::NewVersion;
-use crate::{Registry, RegistryError};
-
-pub(super) fn number(model: &str, version: &str) -> Result<i64, RegistryError> {
-    version
-        .parse()
-        .map_err(|_| RegistryError::VersionNotFound { model: model.to_owned(), version: version.to_owned() })
-}
 
 #[derive(Deserialize)]
 pub(super) struct Create {
     name: String,
     source: String,
     run_id: Option<String>,
+    run_link: Option<String>,
     model_id: Option<String>,
     description: Option<String>,
     #[serde(default)]
@@ -31,53 +27,34 @@ pub(super) async fn create(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Create>,
 ) -> Answer {
-    let scheme = body.source.split_once(':').map_or("", |(scheme, _)| scheme);
-    if !matches!(scheme, "models" | "runs" | "mlflow-artifacts") || body.source.contains("..") {
-        let rule = "expected models:/, runs:/ or mlflow-artifacts:/ on this server".to_owned();
-        return Err(RegistryError::Invalid { field: "source", value: body.source, rule }.into());
-    }
-    let logged_model_id = body.model_id.unwrap_or_else(|| {
-        body.source.strip_prefix("models:/").filter(|id| id.starts_with("m-")).unwrap_or_default().to_owned()
-    });
     let new = NewVersion {
         model: body.name,
         source: body.source,
         run_id: body.run_id.unwrap_or_default(),
-        logged_model_id,
+        run_link: body.run_link.unwrap_or_default(),
+        logged_model_id: body.model_id.unwrap_or_default(),
         description: body.description.unwrap_or_default(),
-        tags: body.tags.into_iter().map(|pair| (pair.key, pair.value)).collect(),
+        tags: pairs(body.tags),
     };
     let version = service.create_version(&caller.name, new).await?;
     Ok(Json(json!({"model_version": version_json(&version)})))
 }
 
-#[derive(Deserialize)]
-pub(super) struct Key {
-    name: String,
-    version: String,
-}
-
-pub(super) async fn get(State(service): State<Registry>, Query(key): Query<Key>) -> Answer {
-    let version = service.get_version(&key.name, number(&key.name, &key.version)?).await?;
+pub(super) async fn get(State(service): State<Registry>, Query(query): Query<Params>) -> Answer {
+    let number = whole("version", query.text("version")?)?;
+    let version = service.get_version(query.text("name")?, number).await?;
     Ok(Json(json!({"model_version": version_json(&version)})))
 }
 
-pub(super) async fn download_uri(State(service): State<Registry>, Query(key): Query<Key>) -> Answer {
-    let version = service.get_version(&key.name, number(&key.name, &key.version)?).await?;
-    Ok(Json(json!({"artifact_uri": version.source})))
+pub(super) async fn download_uri(State(service): State<Registry>, Query(query): Query<Params>) -> Answer {
+    let number = whole("version", query.text("version")?)?;
+    let version = service.get_version(query.text("name")?, number).await?;
+    Ok(Json(json!({"artifact_uri": version.location})))
 }
 
-#[derive(Deserialize)]
-pub(super) struct Search {
-    filter: Option<String>,
-    #[serde(default, deserialize_with = "optional_int64")]
-    max_results: Option<i64>,
-}
-
-pub(super) async fn search(State(service): State<Registry>, Query(query): Query<Search>) -> Answer {
-    let limit = query.max_results.unwrap_or(10_000).clamp(1, 200_000) as usize;
-    let found = service.search_versions(query.filter.as_deref().unwrap_or_default(), limit).await?;
-    Ok(Json(json!({"model_versions": found.iter().map(version_json).collect::<Vec<_>>()})))
+pub(super) async fn search(State(service): State<Registry>, Query(query): Query<Params>) -> Answer {
+    let page = service.search_versions(query.search()?).await?;
+    Ok(Json(json!({"model_versions": versions_json(&page.items), "next_page_token": page.next})))
 }
 
 #[derive(Deserialize)]
@@ -93,9 +70,35 @@ pub(super) async fn update(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Update>,
 ) -> Answer {
-    let version = number(&body.name, &body.version)?;
-    let version = service.describe_version(&caller.name, &body.name, version, body.description).await?;
+    let number = whole("version", &body.version)?;
+    let version = service.describe_version(&caller.name, &body.name, number, body.description).await?;
     Ok(Json(json!({"model_version": version_json(&version)})))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Transition {
+    name: String,
+    version: String,
+    stage: String,
+    #[serde(default)]
+    archive_existing_versions: bool,
+}
+
+pub(super) async fn transition_stage(
+    State(service): State<Registry>,
+    Caller(caller): Caller,
+    MlflowJson(body): MlflowJson<Transition>,
+) -> Answer {
+    let number = whole("version", &body.version)?;
+    let archive = body.archive_existing_versions;
+    let version = service.put_in_stage(&caller.name, &body.name, number, &body.stage, archive).await?;
+    Ok(Json(json!({"model_version": version_json(&version)})))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Key {
+    name: String,
+    version: String,
 }
 
 pub(super) async fn delete(
@@ -103,7 +106,7 @@ pub(super) async fn delete(
     Caller(caller): Caller,
     MlflowJson(key): MlflowJson<Key>,
 ) -> Answer {
-    service.delete_version(&caller.name, &key.name, number(&key.name, &key.version)?).await?;
+    service.delete_version(&caller.name, &key.name, whole("version", &key.version)?).await?;
     Ok(Json(json!({})))
 }
 
@@ -115,19 +118,23 @@ pub(super) struct Tag {
     value: Option<String>,
 }
 
-pub(super) async fn set_tag(State(service): State<Registry>, MlflowJson(body): MlflowJson<Tag>) -> Answer {
-    let version = number(&body.name, &body.version)?;
-    service.set_version_tag(&body.name, version, body.key, Some(body.value.unwrap_or_default())).await?;
+pub(super) async fn set_tag(
+    State(service): State<Registry>,
+    Caller(caller): Caller,
+    MlflowJson(body): MlflowJson<Tag>,
+) -> Answer {
+    let number = whole("version", &body.version)?;
+    let value = Some(body.value.unwrap_or_default());
+    service.set_version_tag(&caller.name, &body.name, number, body.key, value).await?;
     Ok(Json(json!({})))
 }
 
-pub(super) async fn delete_tag(State(service): State<Registry>, MlflowJson(body): MlflowJson<Tag>) -> Answer {
-    let version = number(&body.name, &body.version)?;
-    service.set_version_tag(&body.name, version, body.key, None).await?;
+pub(super) async fn delete_tag(
+    State(service): State<Registry>,
+    Caller(caller): Caller,
+    MlflowJson(body): MlflowJson<Tag>,
+) -> Answer {
+    let number = whole("version", &body.version)?;
+    service.set_version_tag(&caller.name, &body.name, number, body.key, None).await?;
     Ok(Json(json!({})))
-}
-
-/// Stages would be a second way to say who serves.
-pub(super) async fn transition_stage() -> Answer {
-    Err(RegistryError::Unsupported { feature: "model version stages (use aliases and approvals)" }.into())
 }

@@ -1,5 +1,7 @@
 //! Pages: models, and one version with its evidence and the approver's buttons.
 
+use std::collections::BTreeMap;
+
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -12,12 +14,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Registry;
-use crate::model::{ModelVersion, VersionState};
+use crate::model::{ModelEntry, ModelVersion, VersionState};
+use crate::service::Search;
 
 pub(crate) const TEMPLATES: &[(&str, &str)] = &[
     ("registry/models.html", include_str!("../../templates/models.html")),
     ("registry/version.html", include_str!("../../templates/version.html")),
 ];
+
+/// Newest versions of a model on the page of models.
+const VERSIONS_SHOWN: usize = 50;
 
 #[derive(Clone)]
 struct Pages {
@@ -45,11 +51,11 @@ pub(crate) fn tone(state: VersionState) -> &'static str {
 
 #[derive(Serialize)]
 struct ModelsView {
-    models: Vec<ModelCard>,
+    models: Vec<ModelView>,
 }
 
 #[derive(Serialize)]
-struct ModelCard {
+struct ModelView {
     name: String,
     project: String,
     versions: Vec<VersionLine>,
@@ -64,6 +70,7 @@ struct VersionLine {
     created: String,
     aliases: Vec<String>,
     run_id: String,
+    approval_expires: Option<String>,
 }
 
 fn version_line(version: &ModelVersion) -> VersionLine {
@@ -75,21 +82,25 @@ fn version_line(version: &ModelVersion) -> VersionLine {
         created: short_time(version.created),
         aliases: version.aliases.clone(),
         run_id: version.run_id.clone(),
+        approval_expires: version.approval_expires.map(short_time),
     }
 }
 
 async fn models(State(pages): State<Pages>) -> PageResult<Html<String>> {
-    let mut cards = Vec::new();
-    for model in pages.service.list_models("", "", 100).await? {
-        let versions = pages.service.list_versions(&model.name, 50).await?;
-        cards.push(ModelCard {
-            name: model.name,
-            project: model.project,
-            versions: versions.iter().map(version_line).collect(),
-        });
+    let found = pages.service.search_models(Search::default()).await?;
+    let names = found.items.iter().map(|entry| entry.model.name.clone()).collect();
+    let mut versions: BTreeMap<String, Vec<VersionLine>> = BTreeMap::new();
+    for version in pages.service.newest_versions(names, VERSIONS_SHOWN).await? {
+        versions.entry(version.model.clone()).or_default().push(version_line(&version));
     }
+    let entry = |entry: ModelEntry| ModelView {
+        versions: versions.remove(&entry.model.name).unwrap_or_default(),
+        name: entry.model.name,
+        project: entry.model.project,
+    };
+    let entries = found.items.into_iter().map(entry).collect();
     let head = PageHead { section: "models", path: "/models".to_owned(), title: "Models".to_owned() };
-    Ok(pages.ui.page("registry/models.html", &head, &ModelsView { models: cards })?)
+    Ok(pages.ui.page("registry/models.html", &head, &ModelsView { models: entries })?)
 }
 
 #[derive(Serialize)]

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
 mod client;
+mod protocol;
+mod rules;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use group_registry::{CHAMPION, LoggedModels, MIGRATIONS, Registry, RegistryError, VersionState, kinds};
@@ -23,13 +25,21 @@ use client::{Answer, ask, escaped};
 const MODEL: &str = "demand";
 const PROJECT: &str = "taxi";
 
-/// Every logged model was made by the same run.
-struct OneRun;
+/// Every logged model was made by the same run. Keeps what it is told of versions.
+#[derive(Default)]
+struct OneRun {
+    noted: Mutex<Vec<String>>,
+}
 
 #[async_trait]
 impl LoggedModels for OneRun {
     async fn run_of(&self, _logged_model: &str) -> Result<String, Failure> {
         Ok("run-7".to_owned())
+    }
+
+    async fn registered(&self, logged_model: &str, model: &str, version: i64) -> Result<(), Failure> {
+        self.noted.lock().unwrap().push(format!("{logged_model} {model}/{version}"));
+        Ok(())
     }
 }
 
@@ -37,6 +47,7 @@ impl LoggedModels for OneRun {
 struct Server {
     test: TestDb,
     registry: Registry,
+    logged: Arc<OneRun>,
     address: SocketAddr,
     alice: String,
     omar: String,
@@ -53,7 +64,8 @@ async fn servers() -> Vec<Server> {
 
 impl Server {
     async fn start(test: TestDb) -> Self {
-        let registry = Registry::new(test.db.clone(), test.events.clone(), Arc::new(OneRun));
+        let logged = Arc::new(OneRun::default());
+        let registry = Registry::new(test.db.clone(), test.events.clone(), logged.clone());
         let authenticator = Authenticator::new(test.db.clone(), test.clock.clone(), "owner@here");
         let ui = Ui::new(&[]).unwrap();
         let surfaces = group_registry::group(&registry, &ui).surfaces;
@@ -68,7 +80,7 @@ impl Server {
             bearers.push(format!("Bearer {token}"));
         }
         let [alice, omar, ines]: [String; 3] = bearers.try_into().unwrap();
-        Self { test, registry, address, alice, omar, ines }
+        Self { test, registry, logged, address, alice, omar, ines }
     }
 
     fn engine(&self) -> Engine {
