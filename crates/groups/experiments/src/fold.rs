@@ -79,9 +79,14 @@ impl Waiting {
 
     fn take_due(&self) -> Vec<String> {
         let mut runs = self.runs();
-        let due: Vec<String> =
-            runs.iter().filter(|(_, pending)| pending.is_due()).map(|(run, _)| run.clone()).collect();
-        due.iter().for_each(|run| drop(runs.remove(run)));
+        let mut due = Vec::new();
+        runs.retain(|run, pending| {
+            let is_due = pending.is_due();
+            if is_due {
+                due.push(run.clone());
+            }
+            !is_due
+        });
         due
     }
 }

@@ -290,8 +290,8 @@ mod tests {
             told.into_iter().map(|(name, data)| (name, data["version"].clone())).collect::<Vec<_>>()
         };
         let promoted = ("approval.promoted".to_owned(), json!("2"));
-        assert_eq!(names(Value::Null), [promoted.clone()]);
-        assert_eq!(names(json!(2)), [promoted.clone()]);
+        assert_eq!(names(Value::Null), std::slice::from_ref(&promoted));
+        assert_eq!(names(json!(2)), std::slice::from_ref(&promoted));
         assert_eq!(names(json!(1)), [promoted, ("approval.retired".to_owned(), json!("1"))]);
     }
 

@@ -9,7 +9,7 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -102,6 +102,9 @@ pub struct BlobRef {
     pub size_bytes: u64,
 }
 
+/// Bytes read at a time: at most two such parts of a download are in memory.
+const READ_BYTES: u64 = 1024 * 1024;
+
 /// A cheap handle on the object store.
 #[derive(Clone)]
 pub struct Blobs {
@@ -164,14 +167,19 @@ impl Blobs {
         Ok(object.bytes().await?)
     }
 
-    /// The blob's size and its bytes as they are read.
+    /// The blob's size and its bytes as they are read: one part is sent while the next one is read.
     pub async fn get_stream(
         &self,
         digest: &BlobDigest,
     ) -> Result<(u64, BoxStream<'static, Result<Bytes, BlobError>>), BlobError> {
-        let object = self.store.get(&digest.path()).await.map_err(|error| missing(error, digest))?;
-        let size_bytes = object.meta.size;
-        Ok((size_bytes, object.into_stream().map_err(BlobError::from).boxed()))
+        let object = self.store.head(&digest.path()).await.map_err(|error| missing(error, digest))?;
+        let (store, path, size_bytes) = (Arc::clone(&self.store), digest.path(), object.size);
+        let starts = (0..size_bytes).step_by(READ_BYTES as usize);
+        let parts = stream::iter(starts).map(move |start| {
+            let (store, path) = (Arc::clone(&store), path.clone());
+            async move { store.get_range(&path, start..size_bytes.min(start + READ_BYTES)).await }
+        });
+        Ok((size_bytes, parts.buffered(2).map_err(BlobError::from).boxed()))
     }
 }
 

@@ -171,7 +171,8 @@ pub(super) async fn search(
         .map(|dataset| (dataset.dataset_name, dataset.dataset_digest.unwrap_or_default()))
         .collect();
     let ask = ask(body.filter, Some(order), body.max_results, body.page_token, (50, 50_000))?;
-    let (found, token) = service.search_logged_models(&numbers(&body.experiment_ids), &datasets, &ask).await?;
+    let (found, token) =
+        service.search_logged_models(&numbers(&body.experiment_ids), &datasets, &ask).await?;
     let models: Vec<_> = found.iter().map(render::logged_model).collect();
     Ok(Json(json!({"models": models, "next_page_token": token})))
 }

@@ -5,6 +5,7 @@ mod experiments;
 mod logged_models;
 mod metrics;
 mod render;
+mod run_json;
 mod runs;
 
 use axum::Json;

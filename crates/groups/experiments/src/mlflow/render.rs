@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use kernel_series::Point;
 use platform_web::mlflow::real_to_json;
 use serde_json::{Value, json};
 
@@ -29,28 +28,6 @@ pub(super) fn experiment(experiment: &Experiment) -> Value {
     })
 }
 
-pub(super) fn run_info(run: &Run) -> Value {
-    let mut info = json!({
-        "run_id": run.id,
-        "run_uuid": run.id,
-        "run_name": run.name,
-        "experiment_id": run.experiment_id.to_string(),
-        "user_id": run.user,
-        "status": run.status.name(),
-        "start_time": run.start,
-        "artifact_uri": run.artifact_uri(),
-        "lifecycle_stage": lifecycle(run.deleted),
-    });
-    if let Some(end) = run.end {
-        info["end_time"] = json!(end);
-    }
-    info
-}
-
-fn metric(key: &str, point: &Point) -> Value {
-    json!({"key": key, "value": real_to_json(point.value), "timestamp": point.at_ms, "step": point.step})
-}
-
 fn model_metric(model: &str, metric: &ModelMetric) -> Value {
     let mut value = json!({
         "key": metric.key,
@@ -65,39 +42,6 @@ fn model_metric(model: &str, metric: &ModelMetric) -> Value {
         value["dataset_digest"] = json!(metric.dataset_digest);
     }
     value
-}
-
-pub(super) fn run(record: &RunRecord) -> Value {
-    let inputs: Vec<Value> = record
-        .inputs
-        .iter()
-        .map(|input| {
-            json!({
-                "tags": tags(&input.tags),
-                "dataset": {
-                    "name": input.name,
-                    "digest": input.digest,
-                    "source_type": input.source_type,
-                    "source": input.source,
-                    "schema": input.schema,
-                    "profile": input.profile,
-                },
-            })
-        })
-        .collect();
-    let model_inputs: Vec<Value> = record.model_inputs.iter().map(|id| json!({"model_id": id})).collect();
-    let metrics: Vec<Value> =
-        record.metrics.iter().map(|(key, summary)| metric(key, &summary.latest)).collect();
-    json!({
-        "info": run_info(&record.run),
-        "data": {
-            "metrics": metrics,
-            "params": tags(&record.params),
-            "tags": tags(&record.tags),
-        },
-        "inputs": {"dataset_inputs": inputs, "model_inputs": model_inputs},
-        "outputs": {"model_outputs": record.outputs},
-    })
 }
 
 pub(super) fn logged_model(model: &LoggedModel) -> Value {

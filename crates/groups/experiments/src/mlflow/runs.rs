@@ -1,13 +1,16 @@
 use axum::Json;
 use axum::extract::{Query as UrlQuery, State};
+use axum::response::{IntoResponse, Response};
 use platform_primitives::Timestamp;
 use platform_web::Caller;
+use platform_web::dialect::MlflowResult;
 use platform_web::mlflow::{MlflowJson, optional_int64};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::experiments::{Pair, map, numbers};
-use super::{Answer, ask, render, view};
+use super::run_json::{RunInfoJson, RunJson};
+use super::{Answer, ask, view};
 use crate::model::{DatasetInput, ModelOutput, RunStatus};
 use crate::service::{Batch, NewRun, RunChange};
 use crate::{ExperimentError, Experiments};
@@ -29,6 +32,23 @@ impl RunKey {
     }
 }
 
+#[derive(Serialize)]
+struct OneRun<'r> {
+    run: RunJson<'r>,
+}
+
+#[derive(Serialize)]
+struct OneInfo<'r> {
+    run_info: RunInfoJson<'r>,
+}
+
+#[derive(Serialize)]
+struct RunPage<'r> {
+    runs: Vec<RunJson<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
+}
+
 #[derive(Deserialize)]
 pub(super) struct Create {
     #[serde(default)]
@@ -47,7 +67,7 @@ pub(super) async fn create(
     State(service): State<Experiments>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Create>,
-) -> Answer {
+) -> MlflowResult<Response> {
     let experiment = body.experiment_id.unwrap_or_else(|| "0".to_owned());
     let tags = map(body.tags);
     let name = body.run_name.filter(|name| !name.is_empty()).or_else(|| tags.get("mlflow.runName").cloned());
@@ -61,12 +81,15 @@ pub(super) async fn create(
         tags,
     };
     let record = service.create_run(&caller.name, new).await?;
-    Ok(Json(json!({"run": render::run(&record)})))
+    Ok(Json(OneRun { run: RunJson::from(&record) }).into_response())
 }
 
-pub(super) async fn get(State(service): State<Experiments>, UrlQuery(key): UrlQuery<RunKey>) -> Answer {
+pub(super) async fn get(
+    State(service): State<Experiments>,
+    UrlQuery(key): UrlQuery<RunKey>,
+) -> MlflowResult<Response> {
     let record = service.get_record(key.id()?).await?;
-    Ok(Json(json!({"run": render::run(&record)})))
+    Ok(Json(OneRun { run: RunJson::from(&*record) }).into_response())
 }
 
 #[derive(Deserialize)]
@@ -83,14 +106,14 @@ pub(super) async fn update(
     State(service): State<Experiments>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Update>,
-) -> Answer {
+) -> MlflowResult<Response> {
     let key = RunKey { run_id: body.run_id, run_uuid: body.run_uuid };
     let status = body.status.as_deref().map(RunStatus::parse).transpose()?;
     let end = body.end_time.map(Timestamp::from_millis);
     let name = body.run_name.filter(|name| !name.is_empty());
     let change = RunChange { status, end, name, user: None };
     let run = service.apply_run_change(&caller.name, key.id()?, change).await?;
-    Ok(Json(json!({"run_info": render::run_info(&run)})))
+    Ok(Json(OneInfo { run_info: RunInfoJson::from(&run) }).into_response())
 }
 
 #[derive(Deserialize)]
@@ -108,12 +131,12 @@ pub(super) struct Search {
 pub(super) async fn search(
     State(service): State<Experiments>,
     MlflowJson(body): MlflowJson<Search>,
-) -> Answer {
+) -> MlflowResult<Response> {
     let view = view(body.run_view_type.as_deref());
     let ask = ask(body.filter, body.order_by, body.max_results, body.page_token, (1_000, 50_000))?;
     let (found, token) = service.search_runs(&numbers(&body.experiment_ids), view, &ask).await?;
-    let runs: Vec<_> = found.iter().map(|record| render::run(record)).collect();
-    Ok(Json(json!({"runs": runs, "next_page_token": token})))
+    let runs = found.iter().map(|record| RunJson::from(&**record)).collect();
+    Ok(Json(RunPage { runs, next_page_token: token }).into_response())
 }
 
 pub(super) async fn delete(

@@ -1,5 +1,3 @@
-use std::collections::HashSet;
-
 use kernel_series::{Band, Point, bands, sort_points};
 
 use super::{Experiments, Result};
@@ -57,19 +55,23 @@ impl Experiments {
     ) -> Result<Vec<(String, Vec<Point>)>> {
         let mut all = Vec::new();
         for run in runs {
-            all.push((run.clone(), self.history(run, key).await?));
+            let mut points = self.history(run, key).await?;
+            if !points.is_sorted_by_key(|point| point.step) {
+                points.sort_by(|a, b| a.step.cmp(&b.step).then(a.order(b)));
+            }
+            all.push((run.clone(), points));
         }
         let mut steps: Vec<i64> =
             all.iter().flat_map(|(_, points)| points.iter().map(|point| point.step)).collect();
-        steps.sort_unstable();
+        if !steps.is_sorted() {
+            steps.sort_unstable();
+        }
         steps.dedup();
         let Some(last) = steps.last() else { return Ok(Vec::new()) };
         let (from, to) = range.unwrap_or((0, *last));
-        let ends = all.iter().flat_map(|(_, points)| {
-            let steps = || points.iter().map(|point| point.step);
-            [steps().min(), steps().max()].into_iter().flatten()
-        });
-        let mut kept: HashSet<i64> = ends.filter(|step| (from..=to).contains(step)).collect();
+        let ends = all.iter().flat_map(|(_, points)| [points.first(), points.last()].into_iter().flatten());
+        let mut kept: Vec<i64> =
+            ends.map(|point| point.step).filter(|step| (from..=to).contains(step)).collect();
         let inside =
             &steps[steps.partition_point(|step| *step < from)..steps.partition_point(|step| *step <= to)];
         if inside.len() <= most {
@@ -78,9 +80,16 @@ impl Experiments {
             let interval = inside.len() as f64 / most as f64;
             kept.extend((0..most).map(|n| inside[(n as f64 * interval) as usize]));
         }
+        kept.sort_unstable();
+        kept.dedup();
         for (_, points) in &mut all {
-            points.retain(|point| kept.contains(&point.step));
-            points.sort_by(|a, b| a.step.cmp(&b.step).then(a.order(b)));
+            let mut chosen = Vec::with_capacity(kept.len());
+            let mut rest = points.as_slice();
+            for step in &kept {
+                rest = &rest[rest.partition_point(|point| point.step < *step)..];
+                chosen.extend(rest.iter().take_while(|point| point.step == *step));
+            }
+            *points = chosen;
         }
         all.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(all)

@@ -125,17 +125,16 @@ fn put_model(tx: &mut Tx<'_>, run: &str, model: &str, role: &str, step: i64) -> 
     set_linked(tx, run)
 }
 
-/// Models that runs read, and that they made.
-pub(super) fn models_of_runs(
-    rows: &mut impl Rows,
-    runs: &[String],
-) -> Result<HashMap<String, (Vec<String>, Vec<ModelOutput>)>> {
+/// By run: models that it read, and that it made.
+type RunModels = HashMap<String, (Vec<String>, Vec<ModelOutput>)>;
+
+pub(super) fn models_of_runs(rows: &mut impl Rows, runs: &[String]) -> Result<RunModels> {
     let mut arguments = Vec::new();
     let list = holes(runs, &mut arguments);
     let sql = format!(
         "SELECT run_id, model_id, role, step FROM run_models WHERE run_id IN ({list}) ORDER BY model_id"
     );
-    let mut found: HashMap<String, (Vec<String>, Vec<ModelOutput>)> = HashMap::new();
+    let mut found = RunModels::new();
     for row in rows.rows(&sql, arguments)? {
         let entry = found.entry(row.string(0)?).or_default();
         match row.text(2)? {

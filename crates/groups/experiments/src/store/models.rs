@@ -160,8 +160,9 @@ pub(crate) async fn search_logged_models(
             on.join(" OR ")
         ),
     };
-    let from =
-        format!("FROM logged_models m WHERE m.experiment_id IN ({list}) AND NOT (m.deleted <> (1 = 0)){measured}");
+    let from = format!(
+        "FROM logged_models m WHERE m.experiment_id IN ({list}) AND NOT (m.deleted <> (1 = 0)){measured}"
+    );
     let paged = search::paged(&LOGGED_MODELS, (LOGGED_MODEL, 9), &from, arguments, ask)?;
     let mut rows = db.read(paged.sql.clone(), paged.arguments.clone()).await?;
     let token = paged.cut(&mut rows);

@@ -61,8 +61,8 @@ async fn filters_and_orders_page_by_key() {
         let engine = server.engine();
         let runs = 60;
         let experiment = seed(&server, runs).await;
-        let has = |n: usize| n % 5 != 0;
-        let nan = |n: usize| n % 7 == 0;
+        let has = |n: usize| !n.is_multiple_of(5);
+        let nan = |n: usize| n.is_multiple_of(7);
         let mae = |n: usize| (n % 10) as f64 * 0.5;
         type Test = Box<dyn Fn(usize) -> bool>;
         let cases: Vec<(&str, Test)> = vec![
@@ -78,7 +78,7 @@ async fn filters_and_orders_page_by_key() {
                 Box::new(move |n| has(n) && !nan(n) && (mae(n) < 1.0 || mae(n) > 4.0) && n % 2 == 0),
             ),
             ("attributes.run_name IN ('run 003', 'run 004')", Box::new(|n| n == 3 || n == 4)),
-            ("max(metrics.mae) = 9.5", Box::new(move |n| has(n))),
+            ("max(metrics.mae) = 9.5", Box::new(has)),
             (
                 "min(metrics.mae) <= 0.5 and start_time >= 1002",
                 Box::new(move |n| has(n) && !nan(n) && mae(n) <= 0.5 && n >= 4),

@@ -25,9 +25,8 @@ impl Visitor<'_> for Whole {
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<i64, E> {
         // 2^63 as f64 is exact; anything from it on does not fit.
-        match value.fract() == 0.0
-            && (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&value)
-        {
+        const END: f64 = 9_223_372_036_854_775_808.0;
+        match value.fract() == 0.0 && (-END..END).contains(&value) {
             true => Ok(value as i64),
             false => Err(E::custom(format!("{value} is not a 64-bit whole number"))),
         }
