@@ -6,6 +6,7 @@ mod artifacts;
 mod cache;
 mod error;
 mod fold;
+mod http;
 mod index;
 mod mlflow;
 mod model;
@@ -39,7 +40,12 @@ pub fn group(service: &Experiments, ui: &Ui) -> Group {
     Group {
         name: "experiments",
         migrations: Some(MIGRATIONS),
-        surfaces: vec![mlflow::surface(service), mlflow::artifact_surface(service), ui::surface(service, ui)],
+        surfaces: vec![
+            http::surface(service),
+            mlflow::surface(service),
+            mlflow::artifact_surface(service),
+            ui::surface(service, ui),
+        ],
         templates: ui::TEMPLATES,
     }
 }

@@ -52,7 +52,9 @@ impl<const D: u8> IntoResponse for Refusal<D> {
 impl Dialect {
     /// What a client at `path` speaks, where no route says it.
     pub(crate) fn of_path(path: &str) -> Self {
-        if ["/api/2.0/mlflow", "/api/3.0/mlflow", "/ajax-api/"].iter().any(|mlflow| path.starts_with(mlflow))
+        if ["/api/2.0/mlflow", "/api/3.0/mlflow", "/ajax-api/", "/v1/traces"]
+            .iter()
+            .any(|mlflow| path.starts_with(mlflow))
         {
             return Self::Mlflow;
         }

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::dialect::Dialect;
 use crate::edge::{self, EdgeConfig};
+use crate::mlflow;
 use crate::routes::Surface;
 
 /// Requests worked on at the same time; more get 503 at once instead of a long queue.
@@ -95,9 +96,13 @@ pub async fn serve(
 }
 
 async fn not_found(request: Request) -> axum::response::Response {
-    let message = format!("no route {} {}", request.method(), request.uri().path());
-    let failure = Failure::new(ErrorKind::NotFound, "web/no-route", message);
-    Dialect::of_path(request.uri().path()).render(&failure)
+    let path = request.uri().path();
+    let dialect = Dialect::of_path(path);
+    if dialect == Dialect::Mlflow {
+        return mlflow::no_route(request.method(), path);
+    }
+    let message = format!("no route {} {path}", request.method());
+    dialect.render(&Failure::new(ErrorKind::NotFound, "web/no-route", message))
 }
 
 async fn wrong_method(request: Request) -> axum::response::Response {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::client::ask;
 use crate::{Server, servers};
 
 /// Runs with a metric, a param and a tag that some of them lack.
@@ -139,11 +140,19 @@ async fn a_search_sees_every_acknowledged_write() {
         assert_eq!(count("tags.team = 'tram'").await, 1, "{engine:?}");
         server.post("/runs/delete", json!({"run_id": run})).await;
         assert_eq!(count("metrics.mae > 100").await, 0, "{engine:?}");
-        let gone = server
-            .experiments
-            .purge_runs("alice", None, platform_primitives::Timestamp::from_millis(i64::MAX))
-            .await;
-        assert_eq!(gone.unwrap(), 1, "{engine:?}");
+        let purge = async |body: Value| {
+            ask(server.address, "POST /api/v1/runs/purge", "application/json", &body.to_string()).await
+        };
+        let young = purge(json!({"deleted_for_ms": 1_000_000})).await;
+        assert_eq!(young.json(), json!({"purged": 0}), "{engine:?}");
+        let number: i64 = experiment.parse().unwrap();
+        assert_eq!(
+            purge(json!({"experiment_id": number + 1})).await.json(),
+            json!({"purged": 0}),
+            "{engine:?}"
+        );
+        assert_eq!(purge(json!({"experiment_id": number})).await.json(), json!({"purged": 1}), "{engine:?}");
+        assert_eq!(purge(json!({"since": 1})).await.status, 400, "{engine:?}");
         let answer = server.post("/runs/restore", json!({"run_id": run})).await;
         assert_eq!(answer.code(), "RESOURCE_DOES_NOT_EXIST", "{engine:?}");
     }

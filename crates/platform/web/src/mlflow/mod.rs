@@ -9,7 +9,7 @@ pub use numbers::{int64, optional_int64, optional_real, real, real_to_json};
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::header;
 use platform_primitives::{ErrorKind, Failure};
 use serde::de::DeserializeOwned;
@@ -81,4 +81,34 @@ fn explain<T: DeserializeOwned>(text: &[u8]) -> String {
         }
         None => format!("Invalid request body: {message}"),
     }
+}
+
+/// Features of MLflow's server that have no routes here, by what their paths hold.
+const NOT_SERVED: [(&str, &str); 15] = [
+    ("/mlflow/gateway/", "the LLM gateway"),
+    ("/mlflow/gateway-proxy", "the LLM gateway"),
+    ("/mlflow/endpoints", "the LLM gateway"),
+    ("/mlflow/secrets", "secrets of the LLM gateway"),
+    ("/mlflow/datasets", "evaluation datasets"),
+    ("/mlflow/scorers", "scorers"),
+    ("/mlflow/scorer/", "scorers"),
+    ("/mlflow/genai/", "GenAI evaluation"),
+    ("/mlflow/issues", "issues"),
+    ("/mlflow/label-schemas", "label schemas"),
+    ("/mlflow/review-queues", "review queues"),
+    ("/mlflow/prompt-optimization", "prompt optimization"),
+    ("/mlflow/runs/create-promptlab-run", "the prompt lab"),
+    ("/mlflow/workspaces", "workspaces"),
+    ("/mlflow-artifacts/mpu/", "multipart uploads"),
+];
+
+/// Answers a call that has no route: 501 naming the feature where it is one of MLflow's, else 404.
+pub(crate) fn no_route(method: &http::Method, path: &str) -> Response {
+    if let Some((_, feature)) = NOT_SERVED.iter().find(|(part, _)| path.contains(part)) {
+        let message = format!("not implemented by this server: {feature} ({method} {path})");
+        return Dialect::Mlflow.render(&Failure::new(ErrorKind::Unsupported, "mlflow/not-served", message));
+    }
+    let message = format!("no route {method} {path}");
+    let body = serde_json::json!({"error_code": "ENDPOINT_NOT_FOUND", "message": message});
+    (http::StatusCode::NOT_FOUND, axum::Json(body)).into_response()
 }
