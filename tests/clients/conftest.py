@@ -1,3 +1,4 @@
+import contextlib
 import os
 import re
 import subprocess
@@ -52,15 +53,15 @@ def wait_for_health(process, url):
     pytest.exit("GET /health never answered 200", returncode=3)
 
 
-@pytest.fixture(scope="session")
-def url(tmp_path_factory):
+@contextlib.contextmanager
+def served(work, *options):
+    """The URL of a new server with its data in `work`; its log is printed when it dies."""
     binary = os.environ.get("LOOPWRIGHT_BIN")
     if not binary:
         pytest.exit("set LOOPWRIGHT_BIN to the loopwright binary", returncode=3)
-    work = tmp_path_factory.mktemp("loopwright")
     log = work / "stderr.log"
     command = [str(Path(binary).resolve()), "up", "--data-dir", str(work / "data")]
-    command += ["--listen", "127.0.0.1:0", "--print-url"]
+    command += ["--listen", "127.0.0.1:0", "--print-url", *options]
     with log.open("wb") as stderr:
         process = subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, stderr=stderr, text=True)
     lines = Queue()
@@ -79,6 +80,12 @@ def url(tmp_path_factory):
             process.wait()
         if process.returncode not in (0, -15):
             print(log.read_text(errors="replace")[-20_000:])
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory):
+    with served(tmp_path_factory.mktemp("loopwright")) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

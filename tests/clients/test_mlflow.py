@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.entities import Metric, Param, RunTag, ViewType
-from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
+
+from refusal import refused
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +40,6 @@ def registered(tracking, experiment, unique, booster, table):
             pip_requirements=["lightgbm"],
         )
     return name, logged
-
-
-def refused(error_code, call, *args, **kwargs):
-    with pytest.raises(MlflowException) as raised:
-        call(*args, **kwargs)
-    assert raised.value.error_code == error_code, raised.value
-    return str(raised.value)
 
 
 def names(runs):
@@ -252,7 +246,7 @@ def test_search_runs(tracking, searched, where, order, expected):
 
 @pytest.mark.parametrize(
     "where",
-    ["metrics.x < 'a'", "metrics.x ~ 1", "params.y = 1", "nonsense", "metrics.x < 1 or metrics.x > 3", "metric x < 1"],
+    ["metrics.x < 'a'", "metrics.x ~ 1", "params.y = 1", "nonsense", "metrics.x < 1 or", "metric x < 1"],
 )
 def test_a_bad_filter_is_refused(tracking, searched, where):
     refused("INVALID_PARAMETER_VALUE", tracking.search_runs, [searched], where)

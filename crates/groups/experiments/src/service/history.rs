@@ -79,6 +79,7 @@ impl Experiments {
         } else {
             let interval = inside.len() as f64 / most as f64;
             kept.extend((0..most).map(|n| inside[(n as f64 * interval) as usize]));
+            kept.extend(inside.last());
         }
         kept.sort_unstable();
         kept.dedup();
