@@ -76,8 +76,18 @@ class Server:
                 sys.exit(f"{name} did not come up")
             time.sleep(0.002)
         self.start_s = time.monotonic() - started
-        time.sleep(2)
+        self.settle()
         self.idle_mb = resident_mb(self.process.pid)
+
+    def settle(self):
+        """Until the server has finished starting: its CPU is quiet for two seconds after first requests."""
+        for _ in range(20):
+            self.call("POST", f"{API}/experiments/search", {"max_results": 1})
+        for _ in range(60):
+            before = cpu_seconds(self.process.pid)
+            time.sleep(2)
+            if cpu_seconds(self.process.pid) - before < 0.1:
+                return
 
     def stop(self):
         os.killpg(self.process.pid, signal.SIGTERM)
