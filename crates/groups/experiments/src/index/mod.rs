@@ -48,7 +48,7 @@ impl RunIndex {
 
     /// The first `limit` runs of the experiments behind `token`, in the order of the plan.
     pub async fn search(
-        &self,
+        self: &Arc<Self>,
         db: &Db,
         experiments: &[i64],
         view: View,
@@ -60,7 +60,7 @@ impl RunIndex {
         let mut hits: Vec<Hit> = Vec::new();
         for experiment in experiments {
             let shard = self.shard(*experiment);
-            self.refresh(db, *experiment, &shard, plan).await?;
+            self.bring_up_to_date(db, *experiment, &shard, plan).await?;
             let (plan, token) = (Arc::clone(plan), token.clone());
             let shard = shard.read_owned().await;
             // A large scan takes milliseconds: not on the threads that answer everybody.
@@ -87,12 +87,12 @@ impl RunIndex {
         Arc::clone(lock(&self.shards).entry(experiment).or_default())
     }
 
-    async fn refresh(
-        &self,
+    async fn bring_up_to_date(
+        self: &Arc<Self>,
         db: &Db,
         experiment: i64,
         shard: &Arc<RwLock<Shard>>,
-        plan: &Plan,
+        plan: &Arc<Plan>,
     ) -> Result<(), ExperimentError> {
         let is_current = {
             let shard = shard.read().await;
@@ -102,6 +102,26 @@ impl RunIndex {
         if is_current {
             return Ok(());
         }
+        // A task of its own: a client that goes away must not leave marks taken and runs not read.
+        let (index, db, own, plan) = (Arc::clone(self), db.clone(), Arc::clone(shard), Arc::clone(plan));
+        let refreshed = tokio::spawn(async move { index.refresh(&db, experiment, &own, &plan).await });
+        match refreshed.await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                // It panicked half-way: the next search loads everything again.
+                shard.write().await.clear();
+                Err(ExperimentError::SearchFailed)
+            }
+        }
+    }
+
+    async fn refresh(
+        &self,
+        db: &Db,
+        experiment: i64,
+        shard: &Arc<RwLock<Shard>>,
+        plan: &Plan,
+    ) -> Result<(), ExperimentError> {
         let mut shard = shard.write().await;
         if let Some(missing) = shard.missing(plan) {
             // A full pass sees every marked run in its newest state.

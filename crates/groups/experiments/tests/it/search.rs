@@ -1,5 +1,6 @@
 //! Searching runs: the index against a plain reading of the same rules.
 
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use crate::client::ask;
@@ -155,6 +156,23 @@ async fn a_search_sees_every_acknowledged_write() {
         assert_eq!(purge(json!({"since": 1})).await.status, 400, "{engine:?}");
         let answer = server.post("/runs/restore", json!({"run_id": run})).await;
         assert_eq!(answer.code(), "RESOURCE_DOES_NOT_EXIST", "{engine:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_is_given_up_hides_no_write_from_the_next_one() {
+    for server in servers().await {
+        let engine = server.engine();
+        let experiment = server.experiments.ensure_experiment("alice", "given up").await.unwrap();
+        for count in 1..=20 {
+            let new = group_experiments::NewRun { experiment_id: experiment, ..Default::default() };
+            server.experiments.create_run("alice", new).await.unwrap();
+            // Polled once and dropped, as when a client closes its connection.
+            let given_up = server.experiments.recent_runs(experiment, 100);
+            assert!(given_up.now_or_never().is_none(), "{engine:?}: it was not given up half-way");
+            let found = server.experiments.recent_runs(experiment, 100).await.unwrap();
+            assert_eq!(found.len(), count, "{engine:?}");
+        }
     }
 }
 
