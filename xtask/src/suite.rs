@@ -11,13 +11,20 @@ use crate::{tidy, tools};
 struct Count {
     passed: u64,
     failed: u64,
+    /// What a test program printed about its failures, told again at the end of a long run.
+    failures: Vec<String>,
 }
 
 impl Count {
     /// One check that either holds or not.
     fn check(&mut self, name: &str, holds: bool) {
         println!("{name}: {}", if holds { "ok" } else { "FAILED" });
-        if holds { self.passed += 1 } else { self.failed += 1 }
+        if holds {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+            self.failures.push(format!("{name}: FAILED"));
+        }
     }
 
     /// Runs a test program, shows what it prints, and adds the counts of its closing lines.
@@ -28,11 +35,18 @@ impl Count {
         let ended = match command.spawn() {
             Ok(mut child) => {
                 let lines = child.stdout.take().map(BufReader::new);
+                let mut failing = false;
                 for line in lines.into_iter().flat_map(BufRead::lines).map_while(Result::ok) {
                     println!("{line}");
                     if let Some((passed, failed)) = counts(&line) {
                         self.passed += passed;
                         self.failed += failed;
+                    }
+                    // Both report their failures between such a heading and their closing line.
+                    failing |= line == "failures:" || line.trim_matches(['=', ' ']) == "FAILURES";
+                    if failing {
+                        failing = counts(&line).is_none();
+                        self.failures.push(line);
                     }
                 }
                 child.wait().is_ok_and(|status| status.success())
@@ -46,8 +60,7 @@ impl Count {
             // It broke before it could count.
             self.check(name, false);
         } else if (self.passed, self.failed) == before {
-            println!("{name} ran no test");
-            self.failed += 1;
+            self.check(&format!("{name} ran no test"), false);
         }
     }
 }
@@ -108,6 +121,9 @@ pub fn run(root: &Path) -> Result<(), String> {
         count.run(&project, command, pytest_counts);
     }
     drop(cluster);
+    if !count.failures.is_empty() {
+        println!("== what failed\n{}", count.failures.join("\n"));
+    }
     println!("{} passed, {} failed", count.passed, count.failed);
     if count.failed == 0 && count.passed > 0 { Ok(()) } else { Err(String::new()) }
 }
