@@ -10,6 +10,7 @@ mod http;
 mod index;
 mod mlflow;
 mod model;
+mod series;
 mod service;
 mod store;
 mod ui;

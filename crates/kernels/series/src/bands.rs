@@ -14,13 +14,13 @@ pub struct Band {
     pub points: usize,
 }
 
-/// At most `width` bands over `(x, y)` sorted by x; one band a point when there are no more than `width`.
+/// At most `width` bands over points sorted by x; one band a point when there are no more than `width`. `place` says (x, y).
 ///
 /// The x range is cut into `width` equal columns; empty ones give no band. The smallest and the largest y of the whole
 /// series are each the min or max of some band, so a spike survives any width. NaN values count as points and touch neither
 /// min nor max. Points with an x that is not finite are left out.
-pub fn bands(points: &[(f64, f64)], width: usize) -> Vec<Band> {
-    let finite = || points.iter().filter(|(x, _)| x.is_finite());
+pub fn bands<P>(points: &[P], place: impl Fn(&P) -> (f64, f64), width: usize) -> Vec<Band> {
+    let finite = || points.iter().map(&place).filter(|(x, _)| x.is_finite());
     let (Some((low, _)), Some((high, _))) = (finite().next(), finite().next_back()) else {
         return Vec::new();
     };
@@ -30,16 +30,16 @@ pub fn bands(points: &[(f64, f64)], width: usize) -> Vec<Band> {
     let mut found: Vec<Band> = Vec::with_capacity(width.min(points.len()));
     let mut current = usize::MAX;
     for (x, y) in finite() {
-        let place = column(*x);
+        let place = column(x);
         match found.last_mut() {
             Some(band) if !all && place == current => {
-                band.to = *x;
-                band.last = *y;
-                band.min = band.min.min(*y);
-                band.max = band.max.max(*y);
+                band.to = x;
+                band.last = y;
+                band.min = band.min.min(y);
+                band.max = band.max.max(y);
                 band.points += 1;
             }
-            _ => found.push(Band { from: *x, to: *x, first: *y, last: *y, min: *y, max: *y, points: 1 }),
+            _ => found.push(Band { from: x, to: x, first: y, last: y, min: y, max: y, points: 1 }),
         }
         current = place;
     }

@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use kernel_series::{Band, Point, bands, sort_points};
 
 use super::{Experiments, Result};
+use crate::series::Series;
 use crate::store;
 
 /// Where a page of history ended.
@@ -31,17 +34,25 @@ impl Experiments {
 
     /// All points of one metric, ascending by time, step and value.
     pub async fn history(&self, id: &str, key: &str) -> Result<Vec<Point>> {
-        Ok(self.history_page(id, key, None, usize::MAX - 1).await?.0)
+        Ok(self.series(id, key).await?.points().to_vec())
+    }
+
+    pub(crate) async fn series(&self, id: &str, key: &str) -> Result<Arc<Series>> {
+        self.get_record(id).await?;
+        let (id, key, cache) = (id.to_owned(), key.to_owned(), Arc::clone(&self.series));
+        self.db.snapshot(move |rows| store::whole_series(rows, &cache, &id, &key)).await
     }
 
     /// A metric as wide as a screen: at most `width` bands over the steps.
     pub async fn chart(&self, id: &str, key: &str, width: usize) -> Result<Vec<Band>> {
-        let mut points: Vec<(f64, f64)> =
-            self.history(id, key).await?.iter().map(|point| (point.step as f64, point.value)).collect();
-        if !points.is_sorted_by(|a, b| a.0 <= b.0) {
-            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let series = self.series(id, key).await?;
+        let place = |point: &Point| (point.step as f64, point.value);
+        if series.is_by_step() {
+            return Ok(bands(series.points(), place, width));
         }
-        Ok(bands(&points, width))
+        let mut points = series.points().to_vec();
+        points.sort_by_key(|point| point.step);
+        Ok(bands(&points, place, width))
     }
 
     /// A metric of several runs at the same steps: at most about `most` of all steps of these runs, evenly, within `range`;
@@ -55,44 +66,70 @@ impl Experiments {
     ) -> Result<Vec<(String, Vec<Point>)>> {
         let mut all = Vec::new();
         for run in runs {
-            let mut points = self.history(run, key).await?;
-            if !points.is_sorted_by_key(|point| point.step) {
-                points.sort_by(|a, b| a.step.cmp(&b.step).then(a.order(b)));
-            }
-            all.push((run.clone(), points));
+            let series = self.series(run, key).await?;
+            let by_step = match series.is_by_step() {
+                true => series,
+                false => {
+                    let mut points = series.points().to_vec();
+                    points.sort_by(|a, b| a.step.cmp(&b.step).then(a.order(b)));
+                    Arc::new(Series::new(points))
+                }
+            };
+            all.push((run.clone(), by_step));
         }
-        let mut steps: Vec<i64> =
-            all.iter().flat_map(|(_, points)| points.iter().map(|point| point.step)).collect();
-        if !steps.is_sorted() {
-            steps.sort_unstable();
-        }
-        steps.dedup();
-        let Some(last) = steps.last() else { return Ok(Vec::new()) };
-        let (from, to) = range.unwrap_or((0, *last));
-        let ends = all.iter().flat_map(|(_, points)| [points.first(), points.last()].into_iter().flatten());
-        let mut kept: Vec<i64> =
-            ends.map(|point| point.step).filter(|step| (from..=to).contains(step)).collect();
-        let inside =
-            &steps[steps.partition_point(|step| *step < from)..steps.partition_point(|step| *step <= to)];
-        if inside.len() <= most {
-            kept.extend(inside);
-        } else {
-            let interval = inside.len() as f64 / most as f64;
-            kept.extend((0..most).map(|n| inside[(n as f64 * interval) as usize]));
-            kept.extend(inside.last());
-        }
-        kept.sort_unstable();
-        kept.dedup();
-        for (_, points) in &mut all {
+        let kept = kept_steps(&all, range, most);
+        let mut thinned: Vec<(String, Vec<Point>)> = Vec::new();
+        for (run, series) in all {
             let mut chosen = Vec::with_capacity(kept.len());
-            let mut rest = points.as_slice();
+            let mut rest = series.points();
             for step in &kept {
                 rest = &rest[rest.partition_point(|point| point.step < *step)..];
                 chosen.extend(rest.iter().take_while(|point| point.step == *step));
             }
-            *points = chosen;
+            thinned.push((run, chosen));
         }
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(all)
+        thinned.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(thinned)
     }
+}
+
+/// The steps of a thinned chart, ascending.
+fn kept_steps(all: &[(String, Arc<Series>)], range: Option<(i64, i64)>, most: usize) -> Vec<i64> {
+    let points = || all.iter().map(|(_, series)| series.points());
+    let Some(last) = points().filter_map(|points| points.last()).map(|point| point.step).max() else {
+        return Vec::new();
+    };
+    let (from, to) = range.unwrap_or((0, last));
+    let ends = points().flat_map(|points| [points.first(), points.last()].into_iter().flatten());
+    let mut kept: Vec<i64> = ends.map(|point| point.step).filter(|step| (from..=to).contains(step)).collect();
+    let evenly = |kept: &mut Vec<i64>, count: usize, step: &dyn Fn(usize) -> i64| {
+        if count <= most {
+            kept.extend((0..count).map(step));
+        } else {
+            let interval = count as f64 / most as f64;
+            kept.extend((0..most).map(|n| step((n as f64 * interval) as usize)));
+            kept.push(step(count - 1));
+        }
+    };
+    match all {
+        // One run with a step per point: nothing to collect.
+        [(_, series)] if series.has_own_steps() => {
+            let points = series.points();
+            let start = points.partition_point(|point| point.step < from);
+            let inside = &points[start..points.partition_point(|point| point.step <= to).max(start)];
+            evenly(&mut kept, inside.len(), &|place| inside[place].step);
+        }
+        _ => {
+            let steps = points().flat_map(|points| points.iter().map(|point| point.step));
+            let mut inside: Vec<i64> = steps.filter(|step| (from..=to).contains(step)).collect();
+            if !inside.is_sorted() {
+                inside.sort_unstable();
+            }
+            inside.dedup();
+            evenly(&mut kept, inside.len(), &|place| inside[place]);
+        }
+    }
+    kept.sort_unstable();
+    kept.dedup();
+    kept
 }

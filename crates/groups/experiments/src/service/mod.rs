@@ -20,6 +20,7 @@ use crate::ExperimentError;
 use crate::cache::RecordCache;
 use crate::fold::{self, Waiting};
 use crate::index::RunIndex;
+use crate::series::SeriesCache;
 
 pub(crate) use logging::Batch;
 pub use runs::NewRun;
@@ -34,6 +35,7 @@ pub struct Experiments {
     pub(crate) blobs: Blobs,
     pub(crate) cache: Arc<RecordCache>,
     pub(crate) index: Arc<RunIndex>,
+    pub(crate) series: Arc<SeriesCache>,
     pub(crate) waiting: Arc<Waiting>,
     /// The last batch number given out.
     pub(crate) seq: Arc<AtomicI64>,
@@ -47,6 +49,7 @@ impl Experiments {
             blobs,
             cache: Arc::new(RecordCache::new()),
             index: Arc::default(),
+            series: Arc::default(),
             waiting: Arc::default(),
             seq: Arc::default(),
         }

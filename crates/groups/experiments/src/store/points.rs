@@ -1,11 +1,13 @@
 //! Metric points: what requests logged (`metric_tail`), folded into sorted, compressed chunks (`metric_chunks`).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use kernel_series::{Point, Summaries, decode_batch, points_of_key};
-use platform_db::{Db, Row, Tx, Value, args};
+use kernel_series::{Point, Summaries, decode_batch, points_of_key, sort_points};
+use platform_db::{Db, Row, Tx, args};
 
 use super::{LIST_MAX, Result, Rows, holes};
+use crate::series::{ChunkPlace, Series, SeriesCache};
 
 /// Folded points of one or more keys.
 pub(crate) struct Chunk {
@@ -127,6 +129,39 @@ pub(crate) fn delete_level(tx: &mut Tx<'_>, run: &str, level: i64, upto: i64) ->
     Ok(tx.execute(sql, args![run, level, upto])?)
 }
 
+/// All points of one series in the order of a history; decodes only what `cache` does not hold.
+pub(crate) fn whole_series(
+    rows: &mut impl Rows,
+    cache: &SeriesCache,
+    run: &str,
+    key: &str,
+) -> Result<Arc<Series>> {
+    let tail = tail_points(rows, run, key, |_| true)?;
+    let places = chunk_places(rows, run, key, i64::MIN)?;
+    let chunks: Vec<ChunkPlace> = places.iter().map(|(place, _)| *place).collect();
+    let folded = match cache.get(run, key, &chunks) {
+        Some(series) => series,
+        None => {
+            let mut points = Vec::new();
+            for place in &chunks {
+                points.extend(chunk_points(rows, run, key, *place)?);
+            }
+            sort_points(&mut points);
+            let series = Arc::new(Series::new(points));
+            cache.put(run, key, chunks, &series);
+            series
+        }
+    };
+    if tail.is_empty() {
+        return Ok(folded);
+    }
+    let mut points = Vec::with_capacity(folded.points().len() + tail.len());
+    points.extend_from_slice(folded.points());
+    points.extend(tail);
+    sort_points(&mut points);
+    Ok(Arc::new(Series::new(points)))
+}
+
 /// Points of one series behind `after`, unsorted, and at least `enough` of the first ones when there are that many.
 ///
 /// Chunks are read in the order of their first time, and only as many as the page needs.
@@ -139,31 +174,49 @@ pub(crate) fn series_points(
 ) -> Result<Vec<Point>> {
     let from = after.map_or(i64::MIN, |point| point.at_ms);
     let behind = |point: &Point| after.is_none_or(|after| point.order(after).is_gt());
+    let mut points = tail_points(rows, run, key, behind)?;
+    for (place, first_ms) in chunk_places(rows, run, key, from)? {
+        if points.len() >= enough && points.iter().filter(|point| point.at_ms < first_ms).count() >= enough {
+            break;
+        }
+        points.extend(chunk_points(rows, run, key, place)?.into_iter().filter(behind));
+    }
+    Ok(points)
+}
+
+/// Points of one series that are not folded yet.
+fn tail_points(
+    rows: &mut impl Rows,
+    run: &str,
+    key: &str,
+    wanted: impl Fn(&Point) -> bool,
+) -> Result<Vec<Point>> {
     let mut points = Vec::new();
     for row in rows.rows("SELECT points FROM metric_tail WHERE run_id = $1", args![run])? {
         decode_batch(row.bytes(0)?, |own, point| {
-            if own == key && behind(&point) {
+            if own == key && wanted(&point) {
                 points.push(point);
             }
         })?;
     }
+    Ok(points)
+}
+
+/// Chunks with points of one series at `from` or later, by their first time.
+fn chunk_places(rows: &mut impl Rows, run: &str, key: &str, from: i64) -> Result<Vec<(ChunkPlace, i64)>> {
     let places = rows.rows(
         "SELECT level, fold, part, first_ms FROM metric_chunks WHERE run_id = $1 AND first_key <= $2 \
-         AND last_key >= $2 AND last_ms >= $3 ORDER BY first_ms",
+         AND last_key >= $2 AND last_ms >= $3 ORDER BY first_ms, level, fold, part",
         args![run, key, from],
     )?;
-    for place in &places {
-        let first_ms = place.int(3)?;
-        if points.len() >= enough && points.iter().filter(|point| point.at_ms < first_ms).count() >= enough {
-            break;
-        }
-        let arguments =
-            vec![Value::from(run), place.value(0).clone(), place.value(1).clone(), place.value(2).clone()];
-        let sql =
-            "SELECT points FROM metric_chunks WHERE run_id = $1 AND level = $2 AND fold = $3 AND part = $4";
-        for row in rows.rows(sql, arguments)? {
-            points.extend(points_of_key(row.bytes(0)?, key)?.into_iter().filter(behind));
-        }
+    places.iter().map(|row| Ok(((row.int(0)?, row.int(1)?, row.int(2)?), row.int(3)?))).collect()
+}
+
+fn chunk_points(rows: &mut impl Rows, run: &str, key: &str, place: ChunkPlace) -> Result<Vec<Point>> {
+    let (level, fold, part) = place;
+    let sql = "SELECT points FROM metric_chunks WHERE run_id = $1 AND level = $2 AND fold = $3 AND part = $4";
+    match rows.rows(sql, args![run, level, fold, part])?.first() {
+        Some(row) => Ok(points_of_key(row.bytes(0)?, key)?),
+        None => Ok(Vec::new()),
     }
-    Ok(points)
 }

@@ -80,7 +80,7 @@ proptest! {
     #[test]
     fn no_spike_is_lost(values in prop::collection::vec(-1e6..1e6f64, 1..3000), width in 1usize..400) {
         let points: Vec<(f64, f64)> = values.iter().enumerate().map(|(n, v)| (n as f64, *v)).collect();
-        let found = bands(&points, width);
+        let found = bands(&points, |point| *point, width);
         prop_assert!(found.len() <= width.max(1) || found.len() == points.len() && points.len() <= width);
         let low = found.iter().map(|band| band.min).fold(f64::INFINITY, f64::min);
         let high = found.iter().map(|band| band.max).fold(f64::NEG_INFINITY, f64::max);
