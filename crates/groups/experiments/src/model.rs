@@ -265,3 +265,18 @@ pub(crate) fn check_length(field: &'static str, value: &str, most: usize) -> Res
     }
     Ok(())
 }
+
+/// A data set as logged models name it; an empty digest is any version of it.
+#[derive(Debug, Clone)]
+pub(crate) struct DatasetKey {
+    pub name: String,
+    pub digest: String,
+}
+
+/// The data sets that a search of logged models is about.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ModelDatasets {
+    pub searched: Vec<DatasetKey>,
+    /// Those that the order's metrics were measured on, by their number in the order's entities.
+    pub ordered: Vec<DatasetKey>,
+}

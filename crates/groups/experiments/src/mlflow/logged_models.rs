@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::experiments::{Pair, map, numbers};
 use super::{Answer, ask, render};
-use crate::model::{LoggedModel, LoggedModelStatus};
+use crate::model::{DatasetKey, LoggedModel, LoggedModelStatus, ModelDatasets};
+use crate::store::ordered_entity;
 use crate::{ExperimentError, Experiments};
 
 #[derive(Deserialize)]
@@ -129,6 +130,9 @@ struct OrderBy {
     field_name: String,
     #[serde(default = "ascending")]
     ascending: bool,
+    /// The data set that the metric was measured on.
+    dataset_name: Option<String>,
+    dataset_digest: Option<String>,
 }
 
 fn ascending() -> bool {
@@ -140,6 +144,12 @@ struct WireDataset {
     dataset_name: String,
     #[serde(default)]
     dataset_digest: Option<String>,
+}
+
+impl WireDataset {
+    fn key(self) -> DatasetKey {
+        DatasetKey { name: self.dataset_name, digest: self.dataset_digest.unwrap_or_default() }
+    }
 }
 
 #[derive(Deserialize)]
@@ -160,16 +170,27 @@ pub(super) async fn search(
     State(service): State<Experiments>,
     MlflowJson(body): MlflowJson<Search>,
 ) -> Answer {
-    let order = body
-        .order_by
-        .iter()
-        .map(|order| format!("{} {}", order.field_name, if order.ascending { "ASC" } else { "DESC" }))
-        .collect();
-    let datasets: Vec<(String, String)> = body
-        .datasets
-        .into_iter()
-        .map(|dataset| (dataset.dataset_name, dataset.dataset_digest.unwrap_or_default()))
-        .collect();
+    let mut datasets = ModelDatasets {
+        searched: body.datasets.into_iter().map(WireDataset::key).collect(),
+        ordered: Vec::new(),
+    };
+    let mut order = Vec::new();
+    for OrderBy { field_name, ascending, dataset_name, dataset_digest } in body.order_by {
+        let direction = if ascending { "ASC" } else { "DESC" };
+        let metric = field_name.strip_prefix("metrics.").or_else(|| field_name.strip_prefix("metric."));
+        order.push(match (dataset_name.filter(|name| !name.is_empty()), metric) {
+            (None, _) => format!("{field_name} {direction}"),
+            (Some(name), Some(metric)) => {
+                let entity = ordered_entity(datasets.ordered.len());
+                datasets.ordered.push(DatasetKey { name, digest: dataset_digest.unwrap_or_default() });
+                format!("{entity}.{metric} {direction}")
+            }
+            (Some(_), None) => {
+                let rule = "only metrics are ordered by the data set they were measured on";
+                return Err(ExperimentError::invalid("order_by", &field_name, rule).into());
+            }
+        });
+    }
     let ask = ask(body.filter, Some(order), body.max_results, body.page_token, (50, 50_000))?;
     let (found, token) =
         service.search_logged_models(&numbers(&body.experiment_ids), &datasets, &ask).await?;

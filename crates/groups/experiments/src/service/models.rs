@@ -111,7 +111,7 @@ impl Experiments {
     pub(crate) async fn search_logged_models(
         &self,
         experiments: &[i64],
-        datasets: &[(String, String)],
+        datasets: &ModelDatasets,
         ask: &Ask,
     ) -> Result<(Vec<LoggedModel>, Option<String>)> {
         if experiments.is_empty() {

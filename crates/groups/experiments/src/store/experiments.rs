@@ -6,7 +6,7 @@ use super::{LIST_MAX, Result, View, holes, pairs};
 use crate::ExperimentError;
 use crate::model::Experiment;
 
-const EXPERIMENTS: Domain = Domain {
+const EXPERIMENTS: Domain<'static> = Domain {
     attributes: &[
         ("name", "e.name", false),
         ("experiment_id", "CAST(e.id AS TEXT)", false),

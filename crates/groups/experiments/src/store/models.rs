@@ -3,9 +3,17 @@ use platform_primitives::Timestamp;
 use platform_web::mlflow::search::{self, Ask, Domain, Side};
 
 use super::{LIST_MAX, Result, holes, nan_as_null};
-use crate::model::{LoggedModel, LoggedModelStatus, ModelMetric};
+use crate::model::{DatasetKey, LoggedModel, LoggedModelStatus, ModelDatasets, ModelMetric};
 
-const LOGGED_MODELS: Domain = Domain {
+const METRICS: Side<'static> = Side {
+    names: &["metrics", "metric"],
+    table: "logged_model_metrics",
+    join: "s.model_id = m.id",
+    numeric: true,
+    missing_differs: false,
+};
+
+const LOGGED_MODELS: Domain<'static> = Domain {
     attributes: &[
         ("name", "m.name", false),
         ("model_id", "m.id", false),
@@ -19,13 +27,7 @@ const LOGGED_MODELS: Domain = Domain {
         ("last_updated_time", "m.updated_ms", true),
     ],
     sides: &[
-        Side {
-            names: &["metrics", "metric"],
-            table: "logged_model_metrics",
-            join: "s.model_id = m.id",
-            numeric: true,
-            missing_differs: false,
-        },
+        METRICS,
         Side {
             names: &["params", "param"],
             table: "logged_model_fields",
@@ -136,34 +138,54 @@ pub(crate) async fn logged_model(db: &Db, id: &str) -> Result<Option<LoggedModel
     Ok(with_fields(db, vec![model(&row)?]).await?.pop())
 }
 
-/// Newest first unless the order says otherwise; the token of the next page. With `datasets` (name and digest) only models that were
-/// measured on one of them.
+/// The entity in an order whose metric was measured on the data set with this number.
+pub(crate) fn ordered_entity(number: usize) -> String {
+    format!("metrics_on_{number}")
+}
+
+/// Newest first unless the order says otherwise; the token of the next page. With data sets only models that were measured on
+/// one of them, and the filter's metrics are those on them.
 pub(crate) async fn search_logged_models(
     db: &Db,
     experiments: &[i64],
-    datasets: &[(String, String)],
+    datasets: &ModelDatasets,
     ask: &Ask,
 ) -> Result<(Vec<LoggedModel>, Option<String>)> {
     let mut arguments: Vec<Value> = Vec::new();
     let list = holes(experiments, &mut arguments);
-    let mut on = Vec::new();
-    for (name, digest) in datasets {
-        arguments.extend(args![name, digest]);
-        let (name, digest) = (arguments.len() - 1, arguments.len());
-        // A data set without a digest is any version of it.
-        on.push(format!("(d.dataset_name = ${name} AND (${digest} = '' OR d.dataset_digest = ${digest}))"));
-    }
-    let measured = match on.is_empty() {
-        true => String::new(),
-        false => format!(
-            " AND EXISTS (SELECT 1 FROM logged_model_metrics d WHERE d.model_id = m.id AND ({}))",
-            on.join(" OR ")
-        ),
+    let mut on = |sets: &[DatasetKey]| {
+        let mut parts = Vec::new();
+        for DatasetKey { name, digest } in sets {
+            arguments.extend(args![name, digest]);
+            let (name, digest) = (arguments.len() - 1, arguments.len());
+            // A data set without a digest is any version of it.
+            parts.push(format!(
+                "(s.dataset_name = ${name} AND (${digest} = '' OR s.dataset_digest = ${digest}))"
+            ));
+        }
+        format!("s.model_id = m.id AND ({})", parts.join(" OR "))
     };
+    let measured = (!datasets.searched.is_empty()).then(|| on(&datasets.searched));
+    let ordered: Vec<(String, String)> = datasets
+        .ordered
+        .iter()
+        .enumerate()
+        .map(|(number, set)| (ordered_entity(number), on(std::slice::from_ref(set))))
+        .collect();
+    let must = measured.as_ref().map_or(String::new(), |join| {
+        format!(" AND EXISTS (SELECT 1 FROM logged_model_metrics s WHERE {join})")
+    });
+    let mut sides = LOGGED_MODELS.sides.to_vec();
+    if let Some(join) = &measured {
+        sides[0].join = join;
+    }
+    let names: Vec<[&str; 1]> = ordered.iter().map(|(name, _)| [name.as_str()]).collect();
+    sides.extend(ordered.iter().zip(&names).map(|((_, join), names)| Side { names, join, ..METRICS }));
+    let domain = Domain { sides: &sides, ..LOGGED_MODELS };
     let from = format!(
-        "FROM logged_models m WHERE m.experiment_id IN ({list}) AND NOT (m.deleted <> (1 = 0)){measured}"
+        "FROM logged_models m WHERE m.experiment_id IN ({list}) AND NOT (m.deleted <> (1 = 0)){must}"
     );
-    let paged = search::paged(&LOGGED_MODELS, (LOGGED_MODEL, 9), &from, arguments, ask)?;
+    let paged = search::paged(&domain, (LOGGED_MODEL, 9), &from, arguments, ask)?;
     let mut rows = db.read(paged.sql.clone(), paged.arguments.clone()).await?;
     let token = paged.cut(&mut rows);
     let models: Vec<LoggedModel> = rows.iter().map(model).collect::<Result<_>>()?;

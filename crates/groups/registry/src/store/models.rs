@@ -12,7 +12,7 @@ use crate::RegistryError;
 use crate::model::{ModelEntry, RegisteredModel};
 
 /// What a search of models sees. A tag a model lacks differs from every value: MLflow's client leaves out prompts so.
-const MODELS: Domain = Domain {
+const MODELS: Domain<'static> = Domain {
     attributes: &[
         ("name", "name", false),
         ("creation_timestamp", "created_ms", true),

@@ -11,7 +11,7 @@ use super::{CHUNK, Reader, Result, list_of};
 use crate::RegistryError;
 use crate::model::{ModelVersion, Stage, VersionState};
 
-const VERSIONS: Domain = Domain {
+const VERSIONS: Domain<'static> = Domain {
     attributes: &[
         ("name", "v.model", false),
         ("run_id", "v.run_id", false),

@@ -11,20 +11,21 @@ pub use super::filter::FilterError as SearchError;
 use super::filter::{Comparison, Expr, Operand, Operator, parse, parse_order};
 
 /// What is searched: its own columns and its side tables.
-pub struct Domain {
+#[derive(Clone, Copy)]
+pub struct Domain<'d> {
     /// Attribute name as clients write it, column, and whether it is a number.
-    pub attributes: &'static [(&'static str, &'static str, bool)],
-    pub sides: &'static [Side],
-    /// What an entity-less key means besides an attribute of that name: nothing else.
+    pub attributes: &'d [(&'d str, &'d str, bool)],
+    pub sides: &'d [Side<'d>],
     /// Columns that make the order total, with `true` for ascending.
-    pub tie: &'static [(&'static str, bool)],
+    pub tie: &'d [(&'d str, bool)],
 }
 
-pub struct Side {
-    pub names: &'static [&'static str],
-    pub table: &'static str,
-    /// `SELECT` condition that joins, for example `s.run_id = r.id`.
-    pub join: &'static str,
+#[derive(Clone, Copy)]
+pub struct Side<'d> {
+    pub names: &'d [&'d str],
+    pub table: &'d str,
+    /// `SELECT` condition that joins, for example `s.run_id = r.id`; it may name arguments of the caller.
+    pub join: &'d str,
     pub numeric: bool,
     /// `!=` finds rows that lack the key too.
     pub missing_differs: bool,
@@ -56,7 +57,7 @@ fn is_attribute(entity: &str) -> bool {
 
 /// `select` are `columns` columns; `from` is `FROM … WHERE …` with `arguments`.
 pub fn paged(
-    domain: &Domain,
+    domain: &Domain<'_>,
     (select, columns): (&str, usize),
     from: &str,
     mut arguments: Vec<Value>,
@@ -162,7 +163,11 @@ fn after(terms: &[Term], token: &str, arguments: &mut Vec<Value>) -> Result<Stri
 }
 
 /// `AND …` for `filter`, with its arguments; empty for no filter.
-pub fn conditions(domain: &Domain, filter: &str, arguments: &mut Vec<Value>) -> Result<String, SearchError> {
+pub fn conditions(
+    domain: &Domain<'_>,
+    filter: &str,
+    arguments: &mut Vec<Value>,
+) -> Result<String, SearchError> {
     match parse(filter)? {
         None => Ok(String::new()),
         Some(tree) => Ok(format!(" AND {}", condition(domain, filter, &tree, arguments)?)),
@@ -170,7 +175,7 @@ pub fn conditions(domain: &Domain, filter: &str, arguments: &mut Vec<Value>) -> 
 }
 
 fn condition(
-    domain: &Domain,
+    domain: &Domain<'_>,
     filter: &str,
     tree: &Expr,
     arguments: &mut Vec<Value>,
@@ -189,7 +194,7 @@ fn condition(
 }
 
 fn clause(
-    domain: &Domain,
+    domain: &Domain<'_>,
     filter: &str,
     comparison: &Comparison,
     arguments: &mut Vec<Value>,
@@ -282,7 +287,7 @@ fn compared(
 }
 
 fn order_terms(
-    domain: &Domain,
+    domain: &Domain<'_>,
     order_by: &[String],
     arguments: &mut Vec<Value>,
 ) -> Result<Vec<Term>, SearchError> {
@@ -325,7 +330,7 @@ fn order_terms(
 mod tests {
     use super::*;
 
-    const DOMAIN: Domain = Domain {
+    const DOMAIN: Domain<'static> = Domain {
         attributes: &[("status", "r.status", false), ("start_time", "r.start_ms", true)],
         sides: &[Side {
             names: &["metrics", "metric"],
