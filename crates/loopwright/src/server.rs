@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use group_environments::Environments;
+use group_evaluation::Evaluation;
 use group_experiments::Experiments;
 use group_lineage::Lineage;
 use group_loops::Loops;
@@ -87,7 +88,7 @@ async fn stop_signal() {
     }
 }
 
-fn migrations() -> [MigrationSet; 14] {
+fn migrations() -> [MigrationSet; 15] {
     [
         platform_events::MIGRATIONS,
         platform_auth::MIGRATIONS,
@@ -95,6 +96,7 @@ fn migrations() -> [MigrationSet; 14] {
         group_projects::MIGRATIONS,
         group_experiments::MIGRATIONS,
         group_traces::MIGRATIONS,
+        group_evaluation::MIGRATIONS,
         group_environments::MIGRATIONS,
         group_pipelines::MIGRATIONS,
         group_registry::MIGRATIONS,
@@ -130,6 +132,7 @@ struct Services {
     projects: Projects,
     experiments: Experiments,
     traces: Traces,
+    evaluation: Evaluation,
     environments: Environments,
     pipelines: Pipelines,
     registry: Registry,
@@ -164,6 +167,11 @@ impl Services {
             events.clone(),
             Arc::new(ports::TracedExperiments(experiments.clone())),
             Arc::new(ports::UploadedFiles(experiments.clone())),
+        );
+        let evaluation = Evaluation::new(
+            db.clone(),
+            events.clone(),
+            Arc::new(ports::TracedExperiments(experiments.clone())),
         );
         let logged = Arc::new(ports::LoggedRuns(experiments.clone()));
         let registry = Registry::new(db.clone(), events.clone(), logged);
@@ -219,6 +227,7 @@ impl Services {
             projects,
             experiments,
             traces,
+            evaluation,
             environments,
             pipelines,
             registry,
@@ -235,6 +244,7 @@ impl Services {
             group_projects::group(&self.projects, ui),
             group_experiments::group(&self.experiments, ui),
             group_traces::group(&self.traces),
+            group_evaluation::group(&self.evaluation),
             group_environments::group(),
             group_pipelines::group(&self.pipelines),
             group_registry::group(&self.registry, ui),

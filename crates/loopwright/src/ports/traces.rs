@@ -27,6 +27,13 @@ impl group_traces::Experiments for TracedExperiments {
     }
 }
 
+#[async_trait]
+impl group_evaluation::Experiments for TracedExperiments {
+    async fn exists(&self, experiment_id: &str) -> Result<(), Failure> {
+        group_traces::Experiments::exists(self, experiment_id).await
+    }
+}
+
 /// Spans that a client uploaded as a file.
 pub struct UploadedFiles(pub Experiments);
 

@@ -1,4 +1,6 @@
-//! For tests: a fresh database on either engine, a clock that stands still.
+//! For tests: a fresh database on either engine, a clock that stands still, requests byte by byte.
+
+pub mod http;
 
 use std::sync::Arc;
 

@@ -84,16 +84,15 @@ fn explain<T: DeserializeOwned>(text: &[u8]) -> String {
 }
 
 /// Features of MLflow's server that have no routes here, by what their paths hold.
-const NOT_SERVED: [(&str, &str); 15] = [
+const NOT_SERVED: [(&str, &str); 14] = [
     ("/mlflow/gateway/", "the LLM gateway"),
     ("/mlflow/gateway-proxy", "the LLM gateway"),
     ("/mlflow/endpoints", "the LLM gateway"),
     ("/mlflow/secrets", "secrets of the LLM gateway"),
-    ("/mlflow/datasets", "evaluation datasets"),
-    ("/mlflow/scorers", "scorers"),
-    ("/mlflow/scorer/", "scorers"),
+    ("/mlflow/scorers/online-config", "online scoring"),
+    ("/mlflow/scorer/", "running scorers"),
     ("/mlflow/genai/", "GenAI evaluation"),
-    ("/mlflow/issues", "issues"),
+    ("/mlflow/issues/invoke", "the search for issues"),
     ("/mlflow/label-schemas", "label schemas"),
     ("/mlflow/review-queues", "review queues"),
     ("/mlflow/prompt-optimization", "prompt optimization"),
