@@ -263,6 +263,7 @@ impl Services {
         let ui = Ui::new(&templates)?;
         let mut surfaces = vec![ui.surface(&self.events), metrics_surface(&self.metrics)];
         surfaces.extend(self.groups(&ui).into_iter().flat_map(|group| group.surfaces));
+        surfaces.push(platform_graphql::surface(&surfaces));
         tracing::debug!(data_dir = %config.data_dir.display(), "surfaces are mounted");
         Ok(surfaces)
     }

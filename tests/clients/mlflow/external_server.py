@@ -103,9 +103,14 @@ class LoopwrightThread:
         self.server = loopwright()
 
     def __enter__(self):
-        return self.server.__enter__()
+        url = self.server.__enter__()
+        # Upstream's application shares its store with the fluent calls and the command line of the test's process.
+        self.before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+        mlflow.set_tracking_uri(url)
+        return url
 
     def __exit__(self, *raised):
+        mlflow.set_tracking_uri(self.before)
         return self.server.__exit__(*raised)
 
 

@@ -4,12 +4,14 @@
 mod body;
 pub mod dialect;
 mod edge;
+mod inside;
 pub mod mlflow;
 mod routes;
 mod server;
 
 pub use body::ApiJson;
 pub use edge::{Caller, EdgeConfig};
+pub use inside::Inside;
 pub use routes::{Access, RouteRow, Routes, Surface};
 pub use server::{ServeError, bind, serve};
 
