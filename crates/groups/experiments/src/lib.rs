@@ -21,7 +21,7 @@ use platform_web::Group;
 
 pub use error::ExperimentError;
 pub use model::*;
-pub use service::{Experiments, NewRun};
+pub use service::{Experiments, NewRun, StoredFile};
 
 pub const MIGRATIONS: MigrationSet = migrations!("experiments", 1 => "0001_experiments");
 

@@ -1,6 +1,6 @@
 // MLflow's client prints links of its own pages: they lead to ours.
 const run = location.hash.match(/^#\/experiments\/(\d+)(?:\/runs\/(\w+))?/);
-if (run) location.replace(run[2] ? `/runs/${run[2]}` : `/experiments?experiment=${run[1]}`);
+if (run) location.replace(run[2] ? `/runs/${run[2]}` : `/experiments/${run[1]}`);
 
 // Listens to the event stream and tells the page, at most once per interval, that something changed.
 // The page's <main> asks the server for itself again on the "live" event.

@@ -7,6 +7,7 @@
 mod columns;
 mod plan;
 mod shard;
+pub(crate) mod window;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use tokio::sync::RwLock;
 use crate::ExperimentError;
 use crate::store::{self, LIST_MAX, View};
 
-pub(crate) use plan::{Plan, Token};
+pub(crate) use plan::{Plan, Token, is_smaller_better};
 pub(crate) use shard::Hit;
 use shard::Shard;
 
@@ -29,6 +30,7 @@ pub(crate) struct RunIndex {
     shards: Mutex<HashMap<i64, Arc<RwLock<Shard>>>>,
     /// Runs that changed since their shard looked, for experiments that have a shard.
     changed: Mutex<HashMap<i64, HashSet<String>>>,
+    keys: window::Keys,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -39,6 +41,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl RunIndex {
     /// After a commit and before its acknowledgement.
     pub fn mark(&self, experiment: i64, run: &str) {
+        self.keys.mark(experiment, run);
         if let Some(runs) = lock(&self.changed).get_mut(&experiment)
             && !runs.contains(run)
         {

@@ -169,7 +169,7 @@ fn column(entity: &str, key: &str, aggregate: Option<&str>) -> Result<ColumnKey,
 }
 
 /// Whether the best value of a metric is its smallest, judged by its name.
-fn is_smaller_better(key: &str) -> bool {
+pub(crate) fn is_smaller_better(key: &str) -> bool {
     let key = key.to_lowercase();
     ["loss", "error", "mae", "mse", "rmse", "mape", "deviance", "perplexity", "wer", "cer", "latency"]
         .iter()

@@ -20,13 +20,13 @@ pub(crate) struct Hit {
 pub(crate) struct Shard {
     loaded: bool,
     places: HashMap<Box<str>, u32>,
-    ids: Vec<Box<str>>,
+    pub(super) ids: Vec<Box<str>>,
     start: Vec<i64>,
-    deleted: Vec<bool>,
-    gone: Vec<bool>,
+    pub(super) deleted: Vec<bool>,
+    pub(super) gone: Vec<bool>,
     /// Places by start ascending, then id descending: read backwards, the order without an order.
     by_start: Vec<u32>,
-    columns: HashMap<ColumnKey, Column>,
+    pub(super) columns: HashMap<ColumnKey, Column>,
     needs_params: bool,
     needs_tags: bool,
 }
@@ -176,7 +176,12 @@ impl Shard {
         places.into_iter().map(|place| self.hit(plan, place as usize)).collect()
     }
 
-    fn newest(&self, wanted: impl Fn(usize) -> bool, token: Option<&Token>, limit: usize) -> Vec<u32> {
+    pub(super) fn newest(
+        &self,
+        wanted: impl Fn(usize) -> bool,
+        token: Option<&Token>,
+        limit: usize,
+    ) -> Vec<u32> {
         let end = match token {
             None => self.by_start.len(),
             Some(token) => self.by_start.partition_point(|place| {
@@ -198,7 +203,7 @@ impl Shard {
         start_ms.cmp(&self.start[place]).then_with(|| (*self.ids[place]).cmp(run_id))
     }
 
-    fn ordered(
+    pub(super) fn ordered(
         &self,
         plan: &Plan,
         wanted: impl Fn(usize) -> bool,
@@ -268,7 +273,7 @@ impl Shard {
         }
     }
 
-    fn select(&self, node: &Node) -> Vec<bool> {
+    pub(super) fn select(&self, node: &Node) -> Vec<bool> {
         let runs = self.len();
         match node {
             Node::And(parts) => self.join(parts, |a, b| *a &= b),

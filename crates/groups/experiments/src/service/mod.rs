@@ -7,6 +7,8 @@ mod history;
 mod logging;
 mod models;
 mod runs;
+mod scans;
+mod workspace;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -25,6 +27,8 @@ use crate::series::SeriesCache;
 pub(crate) use logging::Batch;
 pub use runs::NewRun;
 pub(crate) use runs::RunChange;
+pub use scans::StoredFile;
+pub(crate) use workspace::{Axis, RunWindow};
 
 type Result<T> = std::result::Result<T, ExperimentError>;
 

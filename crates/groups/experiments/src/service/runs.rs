@@ -98,7 +98,7 @@ impl Experiments {
     }
 
     /// Records of the runs that exist, in the order of `ids`.
-    async fn records(&self, ids: Vec<String>) -> Result<Vec<Arc<RunRecord>>> {
+    pub(crate) async fn records(&self, ids: Vec<String>) -> Result<Vec<Arc<RunRecord>>> {
         let mut found: Vec<Option<Arc<RunRecord>>> = Vec::with_capacity(ids.len());
         let mut wanted = Vec::new();
         for (place, id) in ids.iter().enumerate() {

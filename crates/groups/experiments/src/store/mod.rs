@@ -6,6 +6,7 @@ mod experiments;
 mod models;
 mod points;
 mod runs;
+mod workspace;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ pub(crate) use experiments::*;
 pub(crate) use models::*;
 pub(crate) use points::*;
 pub(crate) use runs::*;
+pub(crate) use workspace::*;
 
 pub(crate) type Result<T> = std::result::Result<T, ExperimentError>;
 
