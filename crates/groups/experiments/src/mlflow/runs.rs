@@ -38,7 +38,7 @@ struct OneRun<'r> {
 }
 
 #[derive(Serialize)]
-struct OneInfo<'r> {
+struct UpdatedJson<'r> {
     run_info: RunInfoJson<'r>,
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn update(
     let name = body.run_name.filter(|name| !name.is_empty());
     let change = RunChange { status, end, name, user: None };
     let run = service.apply_run_change(&caller.name, key.id()?, change).await?;
-    Ok(Json(OneInfo { run_info: RunInfoJson::from(&run) }).into_response())
+    Ok(Json(UpdatedJson { run_info: RunInfoJson::from(&run) }).into_response())
 }
 
 #[derive(Deserialize)]
