@@ -12,7 +12,7 @@ use group_loops::Loops;
 use group_monitoring::Monitoring;
 use group_pipelines::Pipelines;
 use group_projects::Projects;
-use group_registry::Registry;
+use group_registry::{Governance, Registry};
 use group_serving::Serving;
 use group_traces::Traces;
 use group_webhooks::Webhooks;
@@ -22,6 +22,7 @@ use platform_db::{Db, MigrationSet};
 use platform_events::Events;
 use platform_jobs::{Jobs, ProcessEngine};
 use platform_primitives::SystemClock;
+use platform_signing::SigningKey;
 use platform_telemetry::Metrics;
 use platform_ui::Ui;
 use platform_web::dialect::Dialect;
@@ -174,7 +175,13 @@ impl Services {
             Arc::new(ports::TracedExperiments(experiments.clone())),
         );
         let logged = Arc::new(ports::LoggedRuns(experiments.clone()));
-        let registry = Registry::new(db.clone(), events.clone(), logged);
+        let stored = ports::StoredVersions { experiments: experiments.clone(), blobs: blobs.clone() };
+        let governance = Governance {
+            files: Arc::new(stored),
+            runs: Arc::new(ports::RecordedRuns(experiments.clone())),
+            key: SigningKey::new(config.data_dir.join("signing.key")),
+        };
+        let registry = Registry::new(db.clone(), events.clone(), logged).with_governance(governance);
         let webhooks = Webhooks::new(
             db.clone(),
             events.clone(),

@@ -106,10 +106,10 @@ pub(crate) fn extend_schema(schema: &mut Option<Value>, fields: &Map<String, Val
                     own.entry(key.clone()).or_insert_with(|| kind(value).into());
                 }
             }
-            (Some(value), own) if part == "outputs" && own.as_object().is_some_and(Map::is_empty) => {
-                if !value.is_null() {
-                    *own = kind(value).into();
-                }
+            (Some(value), own)
+                if part == "outputs" && !value.is_null() && own.as_object().is_some_and(Map::is_empty) =>
+            {
+                *own = kind(value).into();
             }
             _ => {}
         }

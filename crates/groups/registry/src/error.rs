@@ -55,6 +55,30 @@ pub enum RegistryError {
     GuardedAlias { alias: String, model: String },
     #[error("model {model} belongs to the loop of {project}")]
     Owned { model: String, project: String },
+    #[error("gate policy: {0}")]
+    Policy(String),
+    #[error("card: {0}")]
+    Card(String),
+    #[error("model {model} has no gate policy")]
+    NoPolicy { model: String },
+    #[error("{actor} made the run behind version {model}/{version} and cannot approve it")]
+    OwnRun { actor: String, model: String, version: i64 },
+    #[error("{actor} has approved version {model}/{version} already; {missing} more must be other people's")]
+    AlreadyApproved { actor: String, model: String, version: i64, missing: usize },
+    #[error("the files of version {model}/{version} are not the signed ones: {difference}")]
+    FilesChanged { model: String, version: i64, difference: String },
+    #[error("version {model}/{version} has no signature")]
+    NotSigned { model: String, version: i64 },
+    #[error("evaluation of {dataset:?}: {rule}")]
+    Evaluation { dataset: String, rule: String },
+    #[error("version {model}/{version} has no evaluation on {dataset:?}")]
+    NotEvaluated { model: String, version: i64, dataset: String },
+    #[error("this registry keeps no {0}")]
+    NotKept(&'static str),
+    #[error(transparent)]
+    Table(#[from] platform_tables::TableError),
+    #[error(transparent)]
+    Signing(#[from] platform_signing::SigningError),
     #[error(transparent)]
     Search(#[from] SearchError),
     #[error(transparent)]
@@ -68,9 +92,17 @@ pub enum RegistryError {
 impl Fault for RegistryError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::ModelNotFound { .. } | Self::VersionNotFound { .. } | Self::NoVersion { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::ModelNotFound { .. }
+            | Self::VersionNotFound { .. }
+            | Self::NoVersion { .. }
+            | Self::NoPolicy { .. }
+            | Self::NotSigned { .. }
+            | Self::NotEvaluated { .. } => ErrorKind::NotFound,
+            Self::Policy(_) | Self::Card(_) | Self::Evaluation { .. } => ErrorKind::Invalid,
+            Self::AlreadyApproved { .. } | Self::FilesChanged { .. } => ErrorKind::Conflict,
+            Self::NotKept(_) => ErrorKind::Unsupported,
+            Self::Table(error) => error.kind(),
+            Self::Signing(error) => error.kind(),
             Self::ModelExists { .. } => ErrorKind::AlreadyExists,
             // MLflow answers 400 for a missing alias, and its client relies on it.
             Self::AliasNotFound { .. }
@@ -88,6 +120,7 @@ impl Fault for RegistryError {
                 ErrorKind::Conflict
             }
             Self::OwnModel { .. }
+            | Self::OwnRun { .. }
             | Self::GuardedAlias { .. }
             | Self::Owned { .. }
             | Self::ReservedTag { .. }
@@ -121,6 +154,18 @@ impl Fault for RegistryError {
             Self::DigestChanged { .. } => "registry/digest-changed",
             Self::GuardedAlias { .. } => "registry/guarded-alias",
             Self::Owned { .. } => "registry/owned",
+            Self::Policy(_) => "registry/gate-policy",
+            Self::Card(_) => "registry/card",
+            Self::NoPolicy { .. } => "registry/no-gate-policy",
+            Self::OwnRun { .. } => "registry/own-run",
+            Self::AlreadyApproved { .. } => "registry/already-approved",
+            Self::FilesChanged { .. } => "registry/files-changed",
+            Self::NotSigned { .. } => "registry/not-signed",
+            Self::Evaluation { .. } => "registry/evaluation",
+            Self::NotEvaluated { .. } => "registry/not-evaluated",
+            Self::NotKept(_) => "registry/not-kept",
+            Self::Table(error) => error.code(),
+            Self::Signing(error) => error.code(),
             Self::Search(error) => error.code(),
             Self::Port(error) => error.code(),
             Self::Db(error) => error.code(),
@@ -130,7 +175,9 @@ impl Fault for RegistryError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::OwnModel { .. } => Some("ask another person with the approver role".to_owned()),
+            Self::OwnModel { .. } | Self::OwnRun { .. } | Self::AlreadyApproved { .. } => {
+                Some("ask another person with the approver role".to_owned())
+            }
             Self::GuardedAlias { .. } | Self::NeedsApproval { .. } => {
                 Some("approve the version on its page".to_owned())
             }

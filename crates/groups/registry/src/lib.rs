@@ -3,7 +3,12 @@
 //! An approval is bound to the digest of the bytes that were gated, is never given by the version's author, and is the
 //! only way to the alias `champion` of a model that a project owns.
 
+mod bom;
+mod card;
 mod error;
+mod evaluation;
+mod foreign;
+mod gate;
 mod http;
 mod mlflow;
 mod model;
@@ -19,11 +24,14 @@ use platform_ui::Ui;
 use platform_web::Group;
 
 pub use error::RegistryError;
+pub use evaluation::{Evaluation, EvaluationKind, Loss, Paired};
+pub use foreign::ForeignVersion;
+pub use gate::{Check, ComparisonRule, Evidence, GatePolicy, MetricRule};
 pub use model::*;
-pub use ports::LoggedModels;
-pub use service::{NewVersion, Registry};
+pub use ports::{DatasetFact, LoggedModels, RunFact, RunFacts, VersionFile, VersionFiles};
+pub use service::{Governance, NewVersion, Registry};
 
-pub const MIGRATIONS: MigrationSet = migrations!("registry", 1 => "0001_models");
+pub const MIGRATIONS: MigrationSet = migrations!("registry", 1 => "0001_models", 2 => "0002_governance");
 
 /// The alias of the version that serves.
 pub const CHAMPION: &str = "champion";
@@ -40,6 +48,11 @@ pub mod kinds {
     pub const REJECTED: &str = "registry.rejected";
     pub const PROMOTED: &str = "registry.promoted";
     pub const ROLLED_BACK: &str = "registry.rolled_back";
+    pub const APPROVAL_GIVEN: &str = "registry.approval_given";
+    pub const GATES_SET: &str = "registry.gates_set";
+    pub const EVALUATED: &str = "registry.evaluated";
+    pub const CARD_CHANGED: &str = "registry.card_changed";
+    pub const SIGNED: &str = "registry.signed";
     pub const ALIAS_SET: &str = "registry.alias_set";
     pub const ALIAS_DELETED: &str = "registry.alias_deleted";
     pub const MODEL_TAG_SET: &str = "registry.model_tag_set";
@@ -52,7 +65,14 @@ pub fn group(service: &Registry, ui: &Ui) -> Group {
     Group {
         name: "registry",
         migrations: Some(MIGRATIONS),
-        surfaces: vec![mlflow::surface(service), http::surface(service), ui::surface(service, ui)],
+        surfaces: vec![
+            mlflow::surface(service),
+            http::surface(service),
+            http::governance_surface(service),
+            http::evaluation_surface(service),
+            ui::surface(service, ui),
+            ui::card_surface(service),
+        ],
         templates: ui::TEMPLATES,
     }
 }

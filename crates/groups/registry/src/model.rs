@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use platform_primitives::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::ports::VersionFile;
 use crate::{RegistryError, names};
 
 #[derive(Debug, Clone, Serialize)]
@@ -90,7 +91,12 @@ impl VersionState {
         }
     }
 
-    /// The one place that says which change is legal.
+    /// A gate may look again until a person has decided: facts change, and an approval of old facts does not count.
+    pub fn can_be_gated(self) -> bool {
+        matches!(self, Self::Registered | Self::AwaitingApproval | Self::Refused)
+    }
+
+    /// The one place that says which change is legal, besides [`ModelVersion::regate`].
     pub fn can_become(self, to: VersionState) -> bool {
         use VersionState::{
             Approved, AwaitingApproval, Refused, Registered, Rejected, Retired, RolledBack, Serving,
@@ -158,6 +164,8 @@ pub struct ModelVersion {
     pub author: String,
     /// SHA-256 of the model file that was gated.
     pub digest: Option<String>,
+    /// SHA-256 over the digests and paths of all files, as they were gated.
+    pub manifest: Option<String>,
     /// When the approval ends; none: it does not.
     pub approval_expires: Option<Timestamp>,
     pub created: Timestamp,
@@ -183,6 +191,21 @@ impl ModelVersion {
             VersionState::Retired | VersionState::RolledBack => self.stage = Stage::Archived,
             _ => {}
         }
+        Ok(())
+    }
+
+    /// A policy's gate judged the version, for the first time or again.
+    pub(crate) fn regate(&mut self, passed: bool) -> Result<(), RegistryError> {
+        let to = if passed { VersionState::AwaitingApproval } else { VersionState::Refused };
+        if !self.state.can_be_gated() {
+            return Err(RegistryError::Transition {
+                model: self.model.clone(),
+                version: self.version,
+                from: self.state.name(),
+                to: to.name(),
+            });
+        }
+        self.state = to;
         Ok(())
     }
 
@@ -264,6 +287,38 @@ pub struct Decision {
     pub evidence: serde_json::Value,
     pub digest: Option<String>,
     pub at: Timestamp,
+}
+
+/// A person's yes, one of as many as the policy asks for.
+#[derive(Debug, Clone, Serialize)]
+pub struct Approval {
+    pub approver: String,
+    pub reason: String,
+    pub expires: Option<Timestamp>,
+    pub at: Timestamp,
+}
+
+/// The bundle made at the approval, and the files it covers.
+#[derive(Debug, Clone)]
+pub struct StoredSignature {
+    pub manifest: String,
+    pub files: Vec<VersionFile>,
+    pub key_fingerprint: String,
+    /// The text of `model.sig`.
+    pub bundle: String,
+}
+
+/// What a file of a version would import.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileScan {
+    pub path: String,
+    pub digest: String,
+    pub size_bytes: u64,
+    /// `no_pickle`, `known`, `unknown` or `malformed`.
+    pub verdict: String,
+    pub is_clean: bool,
+    /// `{"globals": [{"module", "name", "known"}], "reasons": […]}`
+    pub findings: serde_json::Value,
 }
 
 #[cfg(test)]

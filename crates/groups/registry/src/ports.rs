@@ -1,7 +1,13 @@
 //! What this group needs of others.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
+use bytes::Bytes;
 use platform_primitives::Failure;
+use serde::{Deserialize, Serialize};
+
+use crate::model::ModelVersion;
 
 /// Models as they were logged, before anybody registered them.
 #[async_trait]
@@ -14,4 +20,58 @@ pub trait LoggedModels: Send + Sync + 'static {
         let _ = (logged_model, model, version);
         Ok(())
     }
+}
+
+/// A file of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionFile {
+    /// Relative to the version's folder, parts joined by `/`.
+    pub path: String,
+    /// SHA-256 in hexadecimal.
+    pub digest: String,
+    pub size_bytes: u64,
+}
+
+/// Where files of versions lie.
+#[async_trait]
+pub trait VersionFiles: Send + Sync + 'static {
+    /// Every file in the version's folder and below it.
+    async fn files(&self, version: &ModelVersion) -> Result<Vec<VersionFile>, Failure>;
+
+    async fn read(&self, digest: &str) -> Result<Bytes, Failure>;
+
+    /// The digest of the bytes as they are now.
+    async fn rehash(&self, digest: &str) -> Result<String, Failure>;
+
+    /// Keeps bytes of this group's own under their digest.
+    async fn keep(&self, bytes: Bytes) -> Result<String, Failure>;
+}
+
+/// A data set that a run read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DatasetFact {
+    pub name: String,
+    pub digest: String,
+    pub context: String,
+    pub source: String,
+}
+
+/// What is recorded of the run behind a version.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunFact {
+    pub id: String,
+    pub name: String,
+    pub user: String,
+    pub status: String,
+    pub params: BTreeMap<String, String>,
+    /// The newest value of each, if it is finite.
+    pub metrics: BTreeMap<String, f64>,
+    pub tags: BTreeMap<String, String>,
+    pub datasets: Vec<DatasetFact>,
+}
+
+#[async_trait]
+pub trait RunFacts: Send + Sync + 'static {
+    /// None when there is no such run here.
+    async fn run(&self, run: &str) -> Result<Option<RunFact>, Failure>;
 }

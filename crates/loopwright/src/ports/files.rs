@@ -32,25 +32,7 @@ pub struct RegisteredFiles {
 impl RegisteredFiles {
     async fn folder(&self, model: &str, version: i64) -> PortResult<String> {
         let version = self.registry.get_version(model, version).await.map_err(failure)?;
-        if !version.logged_model_id.is_empty() {
-            let logged =
-                self.experiments.get_logged_model(&version.logged_model_id).await.map_err(failure)?;
-            return Ok(logged.artifact_folder());
-        }
-        if let Some(rest) = version.location.strip_prefix("runs:/")
-            && let Some((run, path)) = rest.split_once('/')
-        {
-            let run = self.experiments.get_run(run).await.map_err(failure)?;
-            return Ok(format!("{}/{path}", run.artifact_folder()));
-        }
-        if let Some(path) = version.location.strip_prefix("mlflow-artifacts:/") {
-            return Ok(path.trim_start_matches('/').to_owned());
-        }
-        let message = format!(
-            "the files of {model}/{} are at {:?}, which is not on this server",
-            version.version, version.location
-        );
-        Err(Failure::new(ErrorKind::Invalid, "registry/source", message))
+        super::governance::folder(&self.experiments, &version).await
     }
 }
 
@@ -72,9 +54,16 @@ impl ModelSource for RegisteredFiles {
     async fn check_deployable(&self, model: &str, version: i64) -> PortResult<()> {
         let owner = self.registry.get_model(model).await.map_err(failure)?.project;
         let row = self.registry.get_version(model, version).await.map_err(failure)?;
-        let free = owner.is_empty() || matches!(row.state, VersionState::Approved | VersionState::Serving);
+        let is_guarded = self.registry.is_guarded(model).await.map_err(failure)?;
+        let free = !is_guarded || matches!(row.state, VersionState::Approved | VersionState::Serving);
         if free {
-            return Ok(());
+            // What was signed is deployed as it was signed. Once here, and not with every request.
+            return self.registry.check_signed(model, version).await.map_err(failure);
+        }
+        if owner.is_empty() {
+            let message =
+                format!("{model}/{version} is {}; its gate lets in what was approved", row.state.name());
+            return Err(Failure::new(ErrorKind::Forbidden, "registry/not-approved", message));
         }
         let message = format!(
             "{model}/{version} is {}; the loop of {owner} deploys only what was approved",

@@ -2,6 +2,7 @@
 
 mod builds;
 mod files;
+mod governance;
 mod models;
 mod traces;
 mod watch;
@@ -17,6 +18,7 @@ use platform_blobs::Blobs;
 use platform_primitives::{Failure, Fault};
 
 pub use files::RegisteredFiles;
+pub use governance::{RecordedRuns, StoredVersions};
 pub use models::{LoggedRuns, TrackedRuns};
 pub use traces::{TracedExperiments, UploadedFiles};
 pub use watch::LoggedPredictions;

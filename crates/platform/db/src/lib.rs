@@ -5,6 +5,7 @@
 //! many waiting writes share one commit (group commit).
 
 mod error;
+mod foreign;
 mod migrate;
 mod postgres;
 mod sqlite;
@@ -14,6 +15,7 @@ mod value;
 use std::path::PathBuf;
 
 pub use error::DbError;
+pub use foreign::ForeignDb;
 pub use migrate::{Migration, MigrationSet};
 pub use tx::{Snapshot, Tx};
 pub use value::{ColumnKind, Row, Value};

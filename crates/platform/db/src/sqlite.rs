@@ -300,7 +300,7 @@ fn prepare<'c>(connection: &'c Connection, sql: &str) -> Result<rusqlite::Cached
     connection.prepare_cached(&native).map_err(|error| DbError::from_sqlite(error, sql))
 }
 
-fn query(connection: &Connection, sql: &str, args: Vec<Value>) -> Result<Vec<Row>, DbError> {
+pub(crate) fn query(connection: &Connection, sql: &str, args: Vec<Value>) -> Result<Vec<Row>, DbError> {
     let fail = |error: rusqlite::Error| DbError::from_sqlite(error, sql);
     let mut statement = prepare(connection, sql)?;
     let width = statement.column_count();

@@ -1,5 +1,7 @@
 //! Native API: versions, and the decisions on them.
 
+mod governance;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use platform_auth::Permission::{Approve, Read};
@@ -11,6 +13,8 @@ use serde_json::{Value, json};
 
 use crate::Registry;
 use crate::model::{Decision, ModelVersion};
+
+pub(crate) use governance::{evaluation_surface, governance_surface};
 
 pub(crate) fn surface(service: &Registry) -> Surface {
     Routes::new(Dialect::Problem)
@@ -35,7 +39,9 @@ async fn get(
 ) -> ProblemResult<Json<Value>> {
     let version = service.get_version(&model, version).await?;
     let decisions: Vec<Decision> = service.decisions(&model, version.version).await?;
-    Ok(Json(json!({"version": version, "decisions": decisions})))
+    let approvals = service.approvals(&model, version.version).await?;
+    let quorum = service.gate_policy(&model).await?.map_or(1, |policy| policy.quorum);
+    Ok(Json(json!({"version": version, "decisions": decisions, "approvals": approvals, "quorum": quorum})))
 }
 
 #[derive(Deserialize)]

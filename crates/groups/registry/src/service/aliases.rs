@@ -37,7 +37,8 @@ impl Registry {
         self.db
             .write(move |tx| {
                 let model = locked_model(tx, &name)?;
-                if alias == CHAMPION && !model.project.is_empty() {
+                let is_champion = alias == CHAMPION;
+                if is_champion && (!model.project.is_empty() || store::gate_policy(tx, &name)?.is_some()) {
                     return Err(RegistryError::GuardedAlias { alias, model: model.name });
                 }
                 if let Some(version) = version {

@@ -1,23 +1,28 @@
 use platform_auth::Principal;
+use platform_db::Tx;
 use platform_events::{Event, EventFilter};
 use platform_primitives::Timestamp;
 use serde_json::{Value, json};
 
+use super::gates::{gated_run_author, stored};
 use super::versions::state_change;
 use super::{Registry, Result, locked_model, locked_version};
-use crate::model::{Decision, ModelVersion, VersionState};
-use crate::{CHAMPION, RegistryError, kinds, store};
+use crate::model::{Approval, Decision, ModelVersion, RegisteredModel, StoredSignature, VersionState};
+use crate::{CHAMPION, RegistryError, card, kinds, store};
 
 const GATE: &str = "platform:gate";
 const ROLLOUT: &str = "platform:rollout";
 
-/// A person's yes or no.
+/// A person's yes, with what was read for it before the transaction.
 struct Verdict {
-    to: VersionState,
     /// Digest of the bytes at hand.
     digest: Option<String>,
     expires: Option<Timestamp>,
     reason: String,
+    run_author: Option<String>,
+    /// Over the files as they are now.
+    signature: Option<StoredSignature>,
+    card: Option<Value>,
 }
 
 impl Registry {
@@ -66,9 +71,97 @@ impl Registry {
         reason: &str,
         expires: Option<Timestamp>,
     ) -> Result<ModelVersion> {
-        let (to, digest) = (VersionState::Approved, digest.map(str::to_owned));
-        let verdict = Verdict { to, digest, expires, reason: reason.to_owned() };
-        self.decide(approver, model, version, kinds::APPROVED, verdict).await
+        check_reason(reason)?;
+        let row = self.get_version(model, version).await?;
+        let signature = self.sign(&row).await?;
+        let run_author = match gated_run_author(&self.decisions(model, version).await?) {
+            Some(author) => Some(author),
+            None => self.run_fact(&row.run_id).await?.map(|run| run.user),
+        };
+        let card = match self.governing.is_some() {
+            true => Some(self.card(&row).await?),
+            false => None,
+        };
+        let digest = digest.map(str::to_owned);
+        let verdict = Verdict { digest, expires, reason: reason.to_owned(), run_author, signature, card };
+        self.change_version(&approver.name, model, version, move |registry, tx, actor, model, row| {
+            registry.approve_locked(tx, actor, model, row, verdict)
+        })
+        .await
+    }
+
+    /// One of the quorum says yes; the last one of it moves the state, and signs.
+    fn approve_locked(
+        &self,
+        tx: &mut Tx<'_>,
+        actor: &str,
+        model: &RegisteredModel,
+        row: &mut ModelVersion,
+        verdict: Verdict,
+    ) -> Result<()> {
+        let (before, now) = (row.state, self.events.now());
+        check_approver(actor, row, &verdict)?;
+        let policy = store::gate_policy(tx, &model.name)?.map(|(text, _)| stored(&text)).transpose()?;
+        let quorum = policy.as_ref().map_or(1, |policy| policy.quorum);
+        let usual = policy.and_then(|policy| policy.approval_days).map(|days| now.plus_days(days));
+        let expires = verdict.expires.or(usual);
+        let mut approved = row.clone();
+        approved.approve(now, expires)?;
+        let mut given = store::approvals(tx, &model.name, row.version)?;
+        // What was said before the approval ended does not count for the next one.
+        let is_over =
+            |first: &Approval| row.state == VersionState::Approved && Some(first.at) < row.approval_expires;
+        if given.first().is_some_and(is_over) {
+            store::delete_approvals(tx, row)?;
+            given.clear();
+        }
+        if given.iter().any(|approval| approval.approver == actor) {
+            return Err(RegistryError::AlreadyApproved {
+                actor: actor.to_owned(),
+                model: row.model.clone(),
+                version: row.version,
+                missing: quorum.saturating_sub(given.len()),
+            });
+        }
+        let approval =
+            Approval { approver: actor.to_owned(), reason: verdict.reason.clone(), expires, at: now };
+        store::insert_approval(tx, row, &approval)?;
+        given.push(approval);
+        let is_enough = given.len() >= quorum;
+        let to = if is_enough { VersionState::Approved } else { VersionState::AwaitingApproval };
+        let evidence = expires.map_or(Value::Null, |expires| json!({"expires_at": expires}));
+        let mut decision = self.decision("approval", to, actor, &verdict.reason, evidence);
+        if is_enough {
+            *row = approved;
+            row.approval_expires = given.iter().filter_map(|approval| approval.expires).min();
+            if let Some(signature) = &verdict.signature {
+                row.manifest = Some(signature.manifest.clone());
+                store::put_signature(tx, row, signature, now)?;
+            }
+        }
+        row.updated = now;
+        store::update_version(tx, row)?;
+        decision.digest = row.digest.clone().or_else(|| row.manifest.clone());
+        store::insert_decision(tx, row, &decision)?;
+        if !is_enough {
+            let payload = json!({"given": given.len(), "quorum": quorum, "reason": decision.reason});
+            return self.announce(tx, model, (kinds::APPROVAL_GIVEN, row.subject()), actor, payload);
+        }
+        if let Some(card) = verdict.card {
+            let card = card::with_state(card::with_approvals(card, &given), row);
+            store::insert_card(tx, row, "approved", &card, now)?;
+        }
+        let mut payload = state_change(before, row.state);
+        payload["reason"] = decision.reason.into();
+        payload["evidence"] = decision.evidence;
+        self.announce(tx, model, (kinds::APPROVED, row.subject()), actor, payload)?;
+        match verdict.signature {
+            Some(signature) => {
+                let payload = json!({"manifest": signature.manifest, "key": signature.key_fingerprint});
+                self.announce(tx, model, (kinds::SIGNED, row.subject()), actor, payload)
+            }
+            None => Ok(()),
+        }
     }
 
     pub async fn reject(
@@ -78,42 +171,13 @@ impl Registry {
         version: i64,
         reason: &str,
     ) -> Result<ModelVersion> {
+        check_reason(reason)?;
         let to = VersionState::Rejected;
-        let verdict = Verdict { to, digest: None, expires: None, reason: reason.to_owned() };
-        self.decide(approver, model, version, kinds::REJECTED, verdict).await
-    }
-
-    async fn decide(
-        &self,
-        approver: &Principal,
-        model: &str,
-        version: i64,
-        kind: &'static str,
-        verdict: Verdict,
-    ) -> Result<ModelVersion> {
-        let Verdict { to, digest, expires, reason } = verdict;
-        if reason.trim().is_empty() {
-            let rule = "a decision needs a reason".to_owned();
-            return Err(RegistryError::Invalid { field: "reason", value: reason, rule });
-        }
-        let evidence = expires.map_or(Value::Null, |expires| json!({"expires_at": expires}));
-        let decision = self.decision("approval", to, &approver.name, &reason, evidence);
+        let decision = self.decision("approval", to, &approver.name, reason, Value::Null);
         let actor = approver.name.clone();
-        self.record(model, version, kind, decision, move |version, now| {
-            if version.author == actor {
-                let (model, version) = (version.model.clone(), version.version);
-                return Err(RegistryError::OwnModel { actor, model, version });
-            }
-            if digest.is_some() && digest != version.digest {
-                return Err(RegistryError::DigestChanged {
-                    model: version.model.clone(),
-                    version: version.version,
-                });
-            }
-            match to {
-                VersionState::Approved => version.approve(now, expires),
-                _ => version.advance(to),
-            }
+        self.record(model, version, kinds::REJECTED, decision, move |version, _| {
+            check_author(&actor, version)?;
+            version.advance(to)
         })
         .await
     }
@@ -126,7 +190,36 @@ impl Registry {
         reason: &str,
         evidence: Value,
     ) -> Result<ModelVersion> {
-        let mut decision = self.decision("rollout", VersionState::Serving, ROLLOUT, reason, evidence);
+        self.promote_as(ROLLOUT, model, version, reason, evidence).await
+    }
+
+    /// A person makes an approved version champion where no loop does it.
+    pub(crate) async fn make_champion(
+        &self,
+        person: &Principal,
+        model: &str,
+        version: i64,
+        reason: &str,
+    ) -> Result<ModelVersion> {
+        check_reason(reason)?;
+        let owner = self.get_model(model).await?;
+        if !owner.project.is_empty() {
+            return Err(RegistryError::GuardedAlias { alias: CHAMPION.to_owned(), model: owner.name });
+        }
+        self.check_signed(model, version).await?;
+        self.promote_as(&person.name, model, version, reason, json!({"by": "a person"})).await
+    }
+
+    async fn promote_as(
+        &self,
+        actor: &str,
+        model: &str,
+        version: i64,
+        reason: &str,
+        evidence: Value,
+    ) -> Result<ModelVersion> {
+        let actor = actor.to_owned();
+        let mut decision = self.decision("rollout", VersionState::Serving, &actor, reason, evidence);
         let (registry, name) = (self.clone(), model.to_owned());
         self.db
             .write(move |tx| {
@@ -147,10 +240,10 @@ impl Registry {
                         store::update_version(tx, &old)?;
                     }
                 }
-                registry.write_alias(tx, ROLLOUT, &model, CHAMPION, Some(version))?;
+                registry.write_alias(tx, &actor, &model, CHAMPION, Some(version))?;
                 let payload = json!({"before": before, "after": version, "reason": decision.reason,
                     "evidence": decision.evidence});
-                registry.announce(tx, &model, (kinds::PROMOTED, row.subject()), ROLLOUT, payload)?;
+                registry.announce(tx, &model, (kinds::PROMOTED, row.subject()), &actor, payload)?;
                 Ok(row)
             })
             .await
@@ -178,7 +271,14 @@ impl Registry {
         Ok(self.events.list(filter, 0, 100).await?)
     }
 
-    fn decision(&self, kind: &str, to: VersionState, actor: &str, reason: &str, evidence: Value) -> Decision {
+    pub(super) fn decision(
+        &self,
+        kind: &str,
+        to: VersionState,
+        actor: &str,
+        reason: &str,
+        evidence: Value,
+    ) -> Decision {
         Decision {
             kind: kind.to_owned(),
             outcome: to.name().to_owned(),
@@ -213,5 +313,38 @@ impl Registry {
             registry.announce(tx, model, (kind, row.subject()), actor, payload)
         })
         .await
+    }
+}
+
+fn check_reason(reason: &str) -> Result<()> {
+    if reason.trim().is_empty() {
+        let rule = "a decision needs a reason".to_owned();
+        return Err(RegistryError::Invalid { field: "reason", value: reason.to_owned(), rule });
+    }
+    Ok(())
+}
+
+fn check_author(actor: &str, version: &ModelVersion) -> Result<()> {
+    if version.author == actor {
+        let (actor, model) = (actor.to_owned(), version.model.clone());
+        return Err(RegistryError::OwnModel { actor, model, version: version.version });
+    }
+    Ok(())
+}
+
+/// Another person than made it, on the bytes that were gated.
+fn check_approver(actor: &str, version: &ModelVersion, verdict: &Verdict) -> Result<()> {
+    check_author(actor, version)?;
+    if verdict.run_author.as_deref() == Some(actor) {
+        let (actor, model) = (actor.to_owned(), version.model.clone());
+        return Err(RegistryError::OwnRun { actor, model, version: version.version });
+    }
+    let named =
+        verdict.digest.is_none() || verdict.digest == version.digest || verdict.digest == version.manifest;
+    let found = verdict.signature.as_ref().map(|signature| &signature.manifest);
+    let gated = version.manifest.is_none() || version.manifest.as_ref() == found;
+    match named && gated {
+        true => Ok(()),
+        false => Err(RegistryError::DigestChanged { model: version.model.clone(), version: version.version }),
     }
 }

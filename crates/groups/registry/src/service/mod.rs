@@ -1,7 +1,11 @@
 //! The verbs of the registry.
 
 mod aliases;
+mod cards;
 mod decisions;
+mod evaluations;
+mod files;
+mod gates;
 mod models;
 mod search;
 mod versions;
@@ -17,10 +21,11 @@ use crate::model::{ModelVersion, RegisteredModel};
 use crate::ports::LoggedModels;
 use crate::{RegistryError, store};
 
+pub use files::Governance;
 pub(crate) use search::Search;
 pub use versions::NewVersion;
 
-type Result<T> = std::result::Result<T, RegistryError>;
+pub(crate) type Result<T> = std::result::Result<T, RegistryError>;
 
 #[derive(Clone)]
 pub struct Registry {
@@ -28,11 +33,12 @@ pub struct Registry {
     events: Events,
     logged_models: Arc<dyn LoggedModels>,
     source_pattern: Option<Regex>,
+    governing: Option<Arc<files::Governing>>,
 }
 
 impl Registry {
     pub fn new(db: Db, events: Events, logged_models: Arc<dyn LoggedModels>) -> Self {
-        Self { db, events, logged_models, source_pattern: None }
+        Self { db, events, logged_models, source_pattern: None, governing: None }
     }
 
     /// Takes only versions in whose source the pattern is found.

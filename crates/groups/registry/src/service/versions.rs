@@ -57,6 +57,7 @@ impl Registry {
             })
             .await;
         let version = version?;
+        self.scan_later(&version);
         if !named.is_empty() {
             let noted = self.logged_models.registered(&named, &version.model, version.version).await;
             if let Err(error) = noted {
@@ -84,6 +85,7 @@ impl Registry {
             description: new.description,
             author: actor.to_owned(),
             digest: None,
+            manifest: None,
             approval_expires: None,
             created: now,
             updated: now,
@@ -173,7 +175,8 @@ impl Registry {
         }
         self.change_version(actor, model, version, move |registry, tx, actor, model, row| {
             let (before, now) = (row.stage, registry.events.now());
-            row.put_in(stage, !model.project.is_empty(), now)?;
+            let is_guarded = !model.project.is_empty() || store::gate_policy(tx, &model.name)?.is_some();
+            row.put_in(stage, is_guarded, now)?;
             row.updated = now;
             store::update_version(tx, row)?;
             if archive {

@@ -1,12 +1,14 @@
 //! SQL of this group.
 
 mod decisions;
+mod governance;
 mod models;
 mod versions;
 
 use platform_db::{Row, Snapshot, Tx, Value};
 
 pub(crate) use decisions::{decisions, insert_decision};
+pub(crate) use governance::*;
 pub(crate) use models::*;
 pub(crate) use versions::*;
 

@@ -32,8 +32,19 @@ const MODEL: &str = "name, description, project, created_ms, updated_ms";
 const MODEL_COLUMNS: usize = 5;
 
 /// Everything that hangs on a model's name.
-const PARTS: [&str; 5] =
-    ["registered_model_tags", "model_versions", "model_version_tags", "model_aliases", "version_decisions"];
+const PARTS: [&str; 11] = [
+    "registered_model_tags",
+    "model_versions",
+    "model_version_tags",
+    "model_aliases",
+    "version_decisions",
+    "model_gates",
+    "version_approvals",
+    "version_signatures",
+    "version_evaluations",
+    "model_cards",
+    "card_fields",
+];
 
 /// A condition that leaves out prompts; `model` is the column with the model's name.
 pub(super) fn no_prompts(model: &str) -> String {

@@ -31,8 +31,8 @@ const VERSIONS: Domain<'static> = Domain {
 };
 
 const VERSION: &str = "v.model, v.version, v.state, v.stage, v.source, v.location, v.run_id, v.run_link, \
-     v.logged_model_id, v.description, v.author, v.digest, v.approval_expires_ms, v.created_ms, v.updated_ms";
-const VERSION_COLUMNS: usize = 15;
+     v.logged_model_id, v.description, v.author, v.digest, v.approval_expires_ms, v.created_ms, v.updated_ms, v.manifest";
+const VERSION_COLUMNS: usize = 16;
 
 /// Gives the version its number: one more than the highest ever used by the model.
 pub(crate) fn insert_version(tx: &mut Tx<'_>, version: &mut ModelVersion) -> Result<()> {
@@ -75,7 +75,7 @@ pub(crate) fn insert_version(tx: &mut Tx<'_>, version: &mut ModelVersion) -> Res
 pub(crate) fn update_version(tx: &mut Tx<'_>, version: &ModelVersion) -> Result<()> {
     tx.execute(
         "UPDATE model_versions SET state = $3, stage = $4, description = $5, digest = $6, \
-         approval_expires_ms = $7, updated_ms = $8 WHERE model = $1 AND version = $2",
+         approval_expires_ms = $7, updated_ms = $8, manifest = $9 WHERE model = $1 AND version = $2",
         args![
             &version.model,
             version.version,
@@ -84,7 +84,8 @@ pub(crate) fn update_version(tx: &mut Tx<'_>, version: &ModelVersion) -> Result<
             &version.description,
             version.digest.clone(),
             version.approval_expires.map(Timestamp::as_millis),
-            version.updated.as_millis()
+            version.updated.as_millis(),
+            version.manifest.clone()
         ],
     )?;
     Ok(())
@@ -107,7 +108,17 @@ pub(crate) fn move_others(
 }
 
 pub(crate) fn delete_version(tx: &mut Tx<'_>, model: &str, version: i64) -> Result<()> {
-    for table in ["model_versions", "model_version_tags", "model_aliases"] {
+    const PARTS: [&str; 8] = [
+        "model_versions",
+        "model_version_tags",
+        "model_aliases",
+        "version_approvals",
+        "version_signatures",
+        "version_evaluations",
+        "model_cards",
+        "card_fields",
+    ];
+    for table in PARTS {
         tx.execute(&format!("DELETE FROM {table} WHERE model = $1 AND version = $2"), args![model, version])?;
     }
     Ok(())
@@ -241,6 +252,7 @@ fn bare_version(row: &Row) -> Result<ModelVersion> {
         approval_expires: row.opt_int(12)?.map(Timestamp::from_millis),
         created: Timestamp::from_millis(row.int(13)?),
         updated: Timestamp::from_millis(row.int(14)?),
+        manifest: row.opt_string(15)?,
         tags: BTreeMap::new(),
         aliases: Vec::new(),
     })

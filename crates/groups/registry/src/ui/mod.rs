@@ -1,5 +1,8 @@
 //! Pages: models, and one version with its evidence and the approver's buttons.
 
+mod card;
+mod governance;
+
 use std::collections::BTreeMap;
 
 use axum::Form;
@@ -13,9 +16,12 @@ use platform_web::{Access, Caller, Routes, Surface};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Registry;
 use crate::model::{ModelEntry, ModelVersion, VersionState};
 use crate::service::Search;
+use crate::{Registry, RegistryError};
+
+pub(crate) use card::card_surface;
+use governance::GovernanceView;
 
 pub(crate) const TEMPLATES: &[(&str, &str)] = &[
     ("registry/models.html", include_str!("../../templates/models.html")),
@@ -36,6 +42,8 @@ pub(crate) fn surface(service: &Registry, ui: &Ui) -> Surface {
         .get("/models", Access::Needs(Read), models)
         .get("/models/{model}/{version}", Access::Needs(Read), version)
         .post("/models/{model}/{version}/decide", Access::Needs(Approve), decide)
+        .post("/models/{model}/{version}/gate", Access::Needs(Approve), run_gate)
+        .post("/models/{model}/{version}/champion", Access::Needs(Approve), make_champion)
         .with_state(Pages { service: service.clone(), ui: ui.clone() })
 }
 
@@ -115,6 +123,7 @@ struct VersionView {
     decisions: Vec<EventLine>,
     history: Vec<EventLine>,
     awaiting: bool,
+    governance: GovernanceView,
 }
 
 /// A line of the gate's report: what was measured, for this version, for the champion, and the bound.
@@ -125,6 +134,7 @@ struct Comparison {
     champion: String,
     rule: String,
     passed: bool,
+    evidence: String,
 }
 
 async fn version(
@@ -133,11 +143,14 @@ async fn version(
 ) -> PageResult<Html<String>> {
     let version = pages.service.get_version(&model, number).await?;
     let decisions = pages.service.decisions(&model, number).await?;
-    let gate = decisions.iter().find(|decision| decision.kind == "gate");
+    let owner = pages.service.get_model(&model).await?;
+    let governance = GovernanceView::of(&pages.service, &owner, &version).await?;
+    let gate = decisions.iter().rfind(|decision| decision.kind == "gate");
     let history = pages.service.history(&version).await?;
     let view = VersionView {
-        project: pages.service.get_model(&model).await?.project,
-        digest: version.digest.clone(),
+        project: owner.project,
+        governance,
+        digest: version.digest.clone().or_else(|| version.manifest.clone()),
         source: version.source.clone(),
         gate: gate.map(|gate| comparisons(&gate.evidence)).unwrap_or_default(),
         gate_reason: gate.map(|gate| gate.reason.clone()).unwrap_or_default(),
@@ -190,6 +203,7 @@ fn comparisons(evidence: &Value) -> Vec<Comparison> {
             champion: text(check, "champion"),
             rule: text(check, "rule"),
             passed: check.get("passed").and_then(Value::as_bool).unwrap_or(false),
+            evidence: check.get("evidence").and_then(Value::as_str).unwrap_or_default().to_owned(),
         })
         .collect()
 }
@@ -215,8 +229,35 @@ async fn decide(
         }
         _ => pages.service.reject(&caller, &model, number, &form.reason).await,
     };
+    back(&model, number, outcome)
+}
+
+/// The page again, or what went wrong.
+fn back(model: &str, number: i64, outcome: Result<ModelVersion, RegistryError>) -> Response {
     match outcome {
         Ok(_) => Redirect::to(&format!("/models/{model}/{number}")).into_response(),
         Err(error) => Dialect::Page.render(&error as &dyn Fault),
     }
+}
+
+async fn run_gate(
+    State(pages): State<Pages>,
+    Path((model, number)): Path<(String, i64)>,
+    Caller(caller): Caller,
+) -> Response {
+    back(&model, number, pages.service.gate(&caller.name, &model, number).await)
+}
+
+#[derive(Deserialize)]
+struct ChampionForm {
+    reason: String,
+}
+
+async fn make_champion(
+    State(pages): State<Pages>,
+    Path((model, number)): Path<(String, i64)>,
+    Caller(caller): Caller,
+    Form(form): Form<ChampionForm>,
+) -> Response {
+    back(&model, number, pages.service.make_champion(&caller, &model, number, &form.reason).await)
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
 mod client;
+mod governance;
 mod protocol;
 mod rules;
 
@@ -10,17 +11,21 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use group_registry::{CHAMPION, LoggedModels, MIGRATIONS, Registry, RegistryError, VersionState, kinds};
+use group_registry::{
+    CHAMPION, Governance, LoggedModels, MIGRATIONS, Registry, RegistryError, VersionState, kinds,
+};
 use platform_auth::{Authenticator, Role};
 use platform_db::Engine;
 use platform_events::EventFilter;
 use platform_primitives::Failure;
+use platform_signing::SigningKey;
 use platform_testkit::{TestDb, both_engines};
 use platform_ui::Ui;
 use platform_web::{EdgeConfig, bind, serve};
 use serde_json::{Value, json};
 
 use client::{Answer, ask, escaped};
+use governance::{HeldFiles, HeldRuns};
 
 const MODEL: &str = "demand";
 const PROJECT: &str = "taxi";
@@ -48,10 +53,13 @@ struct Server {
     test: TestDb,
     registry: Registry,
     logged: Arc<OneRun>,
+    files: Arc<HeldFiles>,
+    runs: Arc<HeldRuns>,
     address: SocketAddr,
     alice: String,
     omar: String,
     ines: String,
+    _directory: tempfile::TempDir,
 }
 
 async fn servers() -> Vec<Server> {
@@ -65,9 +73,14 @@ async fn servers() -> Vec<Server> {
 impl Server {
     async fn start(test: TestDb) -> Self {
         let logged = Arc::new(OneRun::default());
-        let registry = Registry::new(test.db.clone(), test.events.clone(), logged.clone());
+        let (files, runs) = (Arc::new(HeldFiles::default()), Arc::new(HeldRuns::default()));
+        let directory = tempfile::tempdir().unwrap();
+        let key = SigningKey::new(directory.path().join("signing.key"));
+        let registry = Registry::new(test.db.clone(), test.events.clone(), logged.clone())
+            .with_governance(Governance { files: files.clone(), runs: runs.clone(), key });
         let authenticator = Authenticator::new(test.db.clone(), test.clock.clone(), "owner@here");
-        let ui = Ui::new(&[]).unwrap();
+        let templates = group_registry::group(&registry, &Ui::new(&[]).unwrap()).templates;
+        let ui = Ui::new(&[templates]).unwrap();
         let surfaces = group_registry::group(&registry, &ui).surfaces;
         let config = EdgeConfig { authenticator: authenticator.clone(), extra_hosts: Arc::from([]) };
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
@@ -80,7 +93,7 @@ impl Server {
             bearers.push(format!("Bearer {token}"));
         }
         let [alice, omar, ines]: [String; 3] = bearers.try_into().unwrap();
-        Self { test, registry, logged, address, alice, omar, ines }
+        Self { test, registry, logged, files, runs, address, alice, omar, ines, _directory: directory }
     }
 
     fn engine(&self) -> Engine {

@@ -1,0 +1,250 @@
+//! The files of a version: their manifest, what they would import, their signature.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kernel_pickle::{Kind, Limits, Verdict};
+use platform_primitives::{ErrorKind, Failure, Fault as _};
+use platform_signing::{SignedFile, SigningKey};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+
+use super::{Registry, Result};
+use crate::model::{FileScan, ModelVersion, StoredSignature};
+use crate::ports::{RunFact, RunFacts, VersionFile, VersionFiles};
+use crate::{RegistryError, store};
+
+/// Versions that wait for their scan after they were registered; further ones are scanned when somebody asks.
+const WAITING: usize = 256;
+const SCANNER: i64 = kernel_pickle::VERSION as i64;
+
+/// What gates, signatures and cards stand on.
+#[derive(Clone)]
+pub struct Governance {
+    pub files: Arc<dyn VersionFiles>,
+    pub runs: Arc<dyn RunFacts>,
+    pub key: SigningKey,
+}
+
+pub(crate) struct Governing {
+    pub(super) parts: Governance,
+    waiting: Arc<Semaphore>,
+    turn: Semaphore,
+}
+
+impl Registry {
+    /// With gates, scans, signatures, evaluations and cards.
+    pub fn with_governance(self, parts: Governance) -> Self {
+        let governing =
+            Governing { parts, waiting: Arc::new(Semaphore::new(WAITING)), turn: Semaphore::new(1) };
+        Self { governing: Some(Arc::new(governing)), ..self }
+    }
+
+    pub(super) fn governed(&self, what: &'static str) -> Result<&Governance> {
+        self.governing.as_ref().map(|governing| &governing.parts).ok_or(RegistryError::NotKept(what))
+    }
+
+    /// Every file of the version, by path.
+    pub(crate) async fn files(&self, version: &ModelVersion) -> Result<Vec<VersionFile>> {
+        let mut files = self.governed("files")?.files.files(version).await?;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
+    }
+
+    /// The files, or none when they are not on this server.
+    pub(super) async fn files_here(&self, version: &ModelVersion) -> Result<Vec<VersionFile>> {
+        match self.files(version).await {
+            Ok(files) => Ok(files),
+            Err(RegistryError::NotKept(_)) => Ok(Vec::new()),
+            Err(RegistryError::Port(error)) if is_elsewhere(&error) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn run_fact(&self, run: &str) -> Result<Option<RunFact>> {
+        match &self.governing {
+            Some(governing) if !run.is_empty() => Ok(governing.parts.runs.run(run).await?),
+            _ => Ok(None),
+        }
+    }
+
+    /// Scans the version's files soon, if there is room in the queue.
+    pub(super) fn scan_later(&self, version: &ModelVersion) {
+        let Some(governing) = self.governing.clone() else { return };
+        let subject = version.subject();
+        let Ok(place) = Arc::clone(&governing.waiting).try_acquire_owned() else {
+            tracing::warn!(%subject, "the queue of scans is full; its gate will scan it");
+            return;
+        };
+        let (registry, version) = (self.clone(), version.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            // The semaphore is never closed: an error would only mean to go on without a turn.
+            let _turn = governing.turn.acquire().await.ok();
+            match registry.scan_version(&version).await {
+                // A source that is elsewhere has no files here.
+                Err(RegistryError::Port(error)) if is_elsewhere(&error) => {}
+                Err(error) => tracing::warn!(%error, %subject, "the files were not scanned"),
+                Ok(_) => {}
+            }
+        });
+    }
+
+    /// What each file would import if somebody unpickled it. Kept by digest; scanned where no verdict of this scanner is kept.
+    pub async fn scan_version(&self, version: &ModelVersion) -> Result<Vec<FileScan>> {
+        let files = self.files(version).await?;
+        self.scan_files(files).await
+    }
+
+    pub(crate) async fn scan_files(&self, files: Vec<VersionFile>) -> Result<Vec<FileScan>> {
+        let digests: Vec<String> = files.iter().map(|file| file.digest.clone()).collect();
+        let mut kept = store::file_scans(&self.db, &digests, SCANNER).await?;
+        let mut scans = Vec::new();
+        for file in files {
+            let (verdict, findings) = match kept.get(&file.digest) {
+                Some(found) => found.clone(),
+                None => {
+                    let found = self.scan_file(&file).await?;
+                    kept.insert(file.digest.clone(), found.clone());
+                    found
+                }
+            };
+            scans.push(scan_line(file, verdict, findings));
+        }
+        Ok(scans)
+    }
+
+    async fn scan_file(&self, file: &VersionFile) -> Result<(String, Value)> {
+        let limits = Limits::default();
+        let verdict = if file.size_bytes > limits.file_bytes as u64 {
+            kernel_pickle::too_large(&file.path, file.size_bytes)
+        } else {
+            let bytes = self.governed("scans")?.files.read(&file.digest).await?;
+            let path = file.path.clone();
+            let scanned =
+                tokio::task::spawn_blocking(move || kernel_pickle::scan(&bytes, &path, &limits)).await;
+            scanned.map_err(|error| {
+                let message = format!("the scan of {} did not end: {error}", file.path);
+                RegistryError::Port(Failure::new(ErrorKind::Internal, "registry/scan", message))
+            })?
+        };
+        let (name, findings) = (verdict.kind.name().to_owned(), findings(&verdict));
+        let scan = scan_line(file.clone(), name.clone(), findings.clone());
+        let now = self.events.now();
+        self.db.write(move |tx| store::put_file_scan(tx, &scan, SCANNER, now)).await?;
+        Ok((name, findings))
+    }
+
+    /// The server's public key as PEM.
+    pub async fn public_key(&self) -> Result<String> {
+        Ok(self.governed("signatures")?.key.public_pem().await?)
+    }
+
+    /// `model.sig` of an approved version.
+    pub async fn signature(&self, model: &str, version: i64) -> Result<StoredSignature> {
+        self.get_version(model, version).await?;
+        let missing = || RegistryError::NotSigned { model: model.to_owned(), version };
+        store::signature(&self.db, model, version).await?.ok_or_else(missing)
+    }
+
+    /// A signature over the files as they are now; none when none of them is on this server.
+    pub(super) async fn sign(&self, version: &ModelVersion) -> Result<Option<StoredSignature>> {
+        let Some(governing) = &self.governing else { return Ok(None) };
+        let files = self.files_here(version).await?;
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let signed: Vec<SignedFile> = files
+            .iter()
+            .map(|file| SignedFile { path: file.path.clone(), digest: file.digest.clone() })
+            .collect();
+        let key = &governing.parts.key;
+        let name = format!("{}/{}", version.model, version.version);
+        Ok(Some(StoredSignature {
+            manifest: manifest(&files),
+            key_fingerprint: key.fingerprint().await?,
+            bundle: key.sign_model(&name, &signed).await?,
+            files,
+        }))
+    }
+
+    /// Reads every byte again and compares with what was signed.
+    pub async fn verify_files(&self, model: &str, version: i64) -> Result<()> {
+        let signature = self.signature(model, version).await?;
+        let row = self.get_version(model, version).await?;
+        let changed =
+            |difference: String| RegistryError::FilesChanged { model: model.to_owned(), version, difference };
+        let now = by_path(&self.files(&row).await?);
+        let signed = by_path(&signature.files);
+        if let Some(path) = now.keys().find(|path| !signed.contains_key(*path)) {
+            return Err(changed(format!("{path} was added")));
+        }
+        let port = &self.governed("signatures")?.files;
+        for (path, digest) in &signed {
+            match now.get(path) {
+                None => return Err(changed(format!("{path} was removed"))),
+                Some(found) if found != digest => return Err(changed(format!("{path} was changed"))),
+                Some(_) => {}
+            }
+            if port.rehash(digest).await? != *digest {
+                return Err(changed(format!("the bytes of {path} were changed")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was signed is deployed only as it was signed; what never was is judged by others.
+    pub async fn check_signed(&self, model: &str, version: i64) -> Result<()> {
+        match self.verify_files(model, version).await {
+            Err(RegistryError::NotSigned { .. }) => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+/// The source points to where this server keeps nothing, or the logged model is gone.
+fn is_elsewhere(error: &Failure) -> bool {
+    matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound)
+}
+
+fn by_path(files: &[VersionFile]) -> BTreeMap<String, String> {
+    files.iter().map(|file| (file.path.clone(), file.digest.clone())).collect()
+}
+
+fn scan_line(file: VersionFile, verdict: String, findings: Value) -> FileScan {
+    let is_clean = Kind::parse(&verdict).is_some_and(Kind::is_clean);
+    FileScan {
+        path: file.path,
+        digest: file.digest,
+        size_bytes: file.size_bytes,
+        verdict,
+        is_clean,
+        findings,
+    }
+}
+
+fn findings(verdict: &Verdict) -> Value {
+    // A text column holds no NUL.
+    let clean = |text: &str| text.replace('\0', "\u{fffd}");
+    let globals: Vec<Value> = verdict
+        .globals
+        .iter()
+        .map(|global| json!({"module": clean(&global.module), "name": clean(&global.name), "known": global.known}))
+        .collect();
+    let reasons: Vec<String> = verdict.reasons.iter().map(|reason| clean(reason)).collect();
+    json!({"globals": globals, "reasons": reasons, "pickles": verdict.pickles})
+}
+
+/// SHA-256 over `digest  path` of each file and a line feed, sorted by path.
+pub(crate) fn manifest(files: &[VersionFile]) -> String {
+    let mut hasher = Sha256::new();
+    for (path, digest) in by_path(files) {
+        hasher.update(format!("{digest}  {path}\n"));
+    }
+    hex(&hasher.finalize())
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

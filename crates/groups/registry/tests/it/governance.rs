@@ -1,0 +1,305 @@
+//! Gates, quorum, expiry, signatures, evaluations, cards: over the routes, on files that the test holds.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use group_registry::{
+    ModelVersion, RegistryError, RunFact, RunFacts, VersionFile, VersionFiles, VersionState,
+};
+use platform_auth::{Principal, Role};
+use platform_primitives::{ErrorKind, Failure};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::client::{Answer, ask};
+use super::{CHAMPION, Server, servers};
+
+const GATED: &str = "credit";
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Files of every version, and what is kept under a digest: bytes that a test may swap.
+#[derive(Default)]
+pub struct HeldFiles {
+    files: Mutex<BTreeMap<String, Vec<u8>>>,
+    kept: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl HeldFiles {
+    fn put(&self, path: &str, bytes: &[u8]) {
+        self.files.lock().unwrap().insert(path.to_owned(), bytes.to_vec());
+        self.kept.lock().unwrap().insert(digest(bytes), bytes.to_vec());
+    }
+
+    fn bytes(&self, digest: &str) -> Result<Vec<u8>, Failure> {
+        let missing = || Failure::new(ErrorKind::NotFound, "test/blob", "no such blob");
+        self.kept.lock().unwrap().get(digest).cloned().ok_or_else(missing)
+    }
+}
+
+#[async_trait]
+impl VersionFiles for HeldFiles {
+    async fn files(&self, _version: &ModelVersion) -> Result<Vec<VersionFile>, Failure> {
+        let files = self.files.lock().unwrap();
+        if files.is_empty() {
+            return Err(Failure::new(ErrorKind::Invalid, "test/elsewhere", "not on this server"));
+        }
+        let file = |(path, bytes): (&String, &Vec<u8>)| VersionFile {
+            path: path.clone(),
+            digest: digest(bytes),
+            size_bytes: bytes.len() as u64,
+        };
+        Ok(files.iter().map(file).collect())
+    }
+
+    async fn read(&self, digest: &str) -> Result<Bytes, Failure> {
+        Ok(self.bytes(digest)?.into())
+    }
+
+    async fn rehash(&self, named: &str) -> Result<String, Failure> {
+        Ok(digest(&self.bytes(named)?))
+    }
+
+    async fn keep(&self, bytes: Bytes) -> Result<String, Failure> {
+        let digest = digest(&bytes);
+        self.kept.lock().unwrap().insert(digest.clone(), bytes.to_vec());
+        Ok(digest)
+    }
+}
+
+/// The run behind every version.
+#[derive(Default)]
+pub struct HeldRuns {
+    run: Mutex<Option<RunFact>>,
+}
+
+#[async_trait]
+impl RunFacts for HeldRuns {
+    async fn run(&self, _run: &str) -> Result<Option<RunFact>, Failure> {
+        Ok(self.run.lock().unwrap().clone())
+    }
+}
+
+impl Server {
+    async fn call(&self, bearer: &str, line: &str, body: Value) -> Answer {
+        ask(self.address, line, bearer, &body).await
+    }
+
+    /// A model with files, a run and a policy, and its first version, registered by Alice.
+    async fn governed(&self, policy: Value) {
+        self.files.put("MLmodel", b"signature:\n  inputs: '[]'\nflavors:\n  sklearn:\n    code: null\n");
+        self.files.put("model.txt", b"tree\nversion=v4\n");
+        self.files.put("requirements.txt", b"numpy==2.4.6\n");
+        let mut run = RunFact { id: "run-7".to_owned(), user: "ada".to_owned(), ..RunFact::default() };
+        run.metrics.insert("mae".to_owned(), 1.2);
+        *self.runs.run.lock().unwrap() = Some(run);
+        self.create_model(GATED, json!([])).await;
+        self.register(GATED).await;
+        let set = self.call(&self.omar, &format!("PUT /api/v1/models/{GATED}/gates"), policy).await;
+        assert_eq!(set.status, 200, "{set:?}");
+    }
+
+    async fn of_version(&self, bearer: &str, method: &str, rest: &str, body: Value) -> Answer {
+        self.call(bearer, &format!("{method} /api/v1/models/{GATED}/versions/1/{rest}"), body).await
+    }
+
+    async fn run_gate(&self) -> Value {
+        let answer = self.of_version(&self.alice, "POST", "gate", json!({})).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        self.test.clock.advance_millis(1_000);
+        answer.json()
+    }
+
+    async fn gated_state(&self) -> VersionState {
+        self.registry.get_version(GATED, 1).await.unwrap().state
+    }
+}
+
+fn person(name: &str) -> Principal {
+    Principal::person(name, vec![Role::Approver])
+}
+
+#[tokio::test]
+async fn a_gate_judges_by_its_policy_and_may_look_again() {
+    for server in servers().await {
+        let engine = server.engine();
+        let policy = json!({"metrics": [{"key": "mae", "at_most": 1.0}], "evidence": ["signature", "environment",
+            "scan", "card", "lineage"]});
+        server.governed(policy.clone()).await;
+        let bad = json!({"evidence": ["blood"]});
+        let refused = server.call(&server.omar, &format!("PUT /api/v1/models/{GATED}/gates"), bad).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "registry/gate-policy"), "{engine:?}");
+        assert!(refused.body.contains("blood") && refused.body.contains("lineage"), "{refused:?}");
+
+        let found = server.run_gate().await;
+        assert_eq!(found["version"]["state"], "refused", "{engine:?}");
+        let checks = found["gate"]["evidence"]["checks"].as_array().unwrap();
+        let passed: Vec<bool> = checks.iter().map(|check| check["passed"].as_bool().unwrap()).collect();
+        assert_eq!(passed, [false, true, true, true, false, false], "{engine:?}: {checks:?}");
+
+        let easier = json!({"metrics": [{"key": "mae", "at_most": 1.4}], "evidence": ["card"]});
+        server.call(&server.omar, &format!("PUT /api/v1/models/{GATED}/gates"), easier).await;
+        let said = json!({"intended_use": "scoring", "limits": "no companies", "owner": "Risk"});
+        let card = server.call(&server.ines, &format!("PUT /api/v1/models/{GATED}/card"), said).await;
+        assert_eq!(card.status, 200, "{engine:?}: {card:?}");
+        let found = server.run_gate().await;
+        assert_eq!(found["version"]["state"], "awaiting_approval", "{engine:?}: {found}");
+        assert!(found["version"]["manifest"].is_string(), "{engine:?}");
+        let alias = json!({"name": GATED, "alias": CHAMPION, "version": "1"});
+        let guarded = server.mlflow("POST", "/registered-models/alias", alias).await;
+        assert_eq!(guarded.status, 403, "{engine:?}: {guarded:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pickle_that_would_import_something_unknown_is_named() {
+    for server in servers().await {
+        let engine = server.engine();
+        server.governed(json!({"evidence": ["scan"]})).await;
+        server.files.put("model.pkl", b"cos\nsystem\n(S'true'\ntR.");
+        let found = server.run_gate().await;
+        assert_eq!(found["version"]["state"], "refused", "{engine:?}");
+        let said = found["gate"]["evidence"]["checks"][0]["evidence"].as_str().unwrap();
+        assert!(said.contains("model.pkl") && said.contains("os.system"), "{engine:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_quorum_is_different_people_and_none_of_them_made_it() {
+    for server in servers().await {
+        let engine = server.engine();
+        server.governed(json!({"quorum": 2, "approval_days": 90})).await;
+        server.run_gate().await;
+        let registry = &server.registry;
+        let own = registry.approve(&person("alice"), GATED, 1, None, "mine").await;
+        assert!(matches!(own, Err(RegistryError::OwnModel { .. })), "{engine:?}: {own:?}");
+        let own = registry.approve(&person("ada"), GATED, 1, None, "my run").await;
+        assert!(matches!(own, Err(RegistryError::OwnRun { .. })), "{engine:?}: {own:?}");
+        let first = registry.approve(&person("omar"), GATED, 1, None, "looked").await.unwrap();
+        assert_eq!(first.state, VersionState::AwaitingApproval, "{engine:?}");
+        let again = registry.approve(&person("omar"), GATED, 1, None, "again").await;
+        assert!(
+            matches!(again, Err(RegistryError::AlreadyApproved { missing: 1, .. })),
+            "{engine:?}: {again:?}"
+        );
+        // A new gate forgets what was said of the old one.
+        server.run_gate().await;
+        assert!(registry.approvals(GATED, 1).await.unwrap().is_empty(), "{engine:?}");
+        registry.approve(&person("omar"), GATED, 1, None, "looked").await.unwrap();
+        let second = registry.approve(&person("pia"), GATED, 1, None, "looked too").await.unwrap();
+        assert_eq!(second.state, VersionState::Approved, "{engine:?}");
+        let ninety_days = 90 * 86_400_000;
+        let expires = second.approval_expires.unwrap();
+        assert_eq!(expires.since(server.test.events.now()), ninety_days, "{engine:?}");
+        server.test.clock.advance_millis(ninety_days + 1);
+        let late = registry.promote(GATED, 1, "late", Value::Null).await;
+        assert!(matches!(late, Err(RegistryError::ApprovalExpired { .. })), "{engine:?}: {late:?}");
+        registry.approve(&person("omar"), GATED, 1, None, "still good").await.unwrap();
+        let renewed = registry.approve(&person("pia"), GATED, 1, None, "still good").await.unwrap();
+        assert_eq!(renewed.state, VersionState::Approved, "{engine:?}");
+        registry.promote(GATED, 1, "in time", Value::Null).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_signed_is_refused_when_a_byte_changed() {
+    for server in servers().await {
+        let engine = server.engine();
+        server.governed(json!({"evidence": ["signed"]})).await;
+        server.run_gate().await;
+        let none = server.of_version(&server.omar, "GET", "signature", Value::Null).await;
+        assert_eq!((none.status, none.code().as_str()), (404, "registry/not-signed"), "{engine:?}");
+        server.registry.approve(&person("omar"), GATED, 1, None, "looked").await.unwrap();
+        let signed = server.of_version(&server.omar, "GET", "signature", Value::Null).await;
+        assert_eq!(signed.status, 200, "{engine:?}: {signed:?}");
+        let kind = "application/vnd.dev.sigstore.bundle.v0.3+json";
+        assert_eq!(signed.json()["mediaType"], kind, "{engine:?}");
+        server.registry.verify_files(GATED, 1).await.unwrap();
+
+        let of_model = digest(b"tree\nversion=v4\n");
+        server.files.kept.lock().unwrap().insert(of_model.clone(), b"tree\nversion=v5\n".to_vec());
+        let changed = server.registry.verify_files(GATED, 1).await.unwrap_err().to_string();
+        assert!(changed.contains("model.txt"), "{engine:?}: {changed}");
+        server.files.put("model.txt", b"tree\nversion=v4\n");
+        server.files.put("extra.py", b"print()");
+        let added = server.registry.verify_files(GATED, 1).await.unwrap_err().to_string();
+        assert!(added.contains("extra.py was added"), "{engine:?}: {added}");
+        server.files.files.lock().unwrap().remove("extra.py");
+        server.files.files.lock().unwrap().remove("MLmodel");
+        let removed = server.registry.verify_files(GATED, 1).await.unwrap_err().to_string();
+        assert!(removed.contains("MLmodel was removed"), "{engine:?}: {removed}");
+    }
+}
+
+#[tokio::test]
+async fn files_that_changed_after_the_gate_are_not_approved() {
+    for server in servers().await {
+        let engine = server.engine();
+        server.governed(json!({})).await;
+        server.run_gate().await;
+        server.files.put("model.txt", b"another tree");
+        let refused = server.registry.approve(&person("omar"), GATED, 1, None, "looked").await;
+        assert!(matches!(refused, Err(RegistryError::DigestChanged { .. })), "{engine:?}: {refused:?}");
+        assert_eq!(server.gated_state().await, VersionState::AwaitingApproval, "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_versions_are_compared_on_the_rows_they_share() {
+    for server in servers().await {
+        let engine = server.engine();
+        server.governed(json!({})).await;
+        server.register(GATED).await;
+        let evaluation = |rows: Value, truth: Value, prediction: Value| {
+            json!({"dataset": "holdout", "kind": "regression", "rows": rows, "truth": truth,
+                "prediction": prediction})
+        };
+        let path = |version: i64| format!("POST /api/v1/models/{GATED}/versions/{version}/evaluations");
+        let bad = evaluation(json!(["a", "b"]), json!([1, 2]), json!([1, null]));
+        let refused = server.call(&server.ines, &path(1), bad).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "registry/evaluation"), "{engine:?}");
+        assert!(refused.body.contains("prediction at index 1"), "{engine:?}: {refused:?}");
+        let first = evaluation(json!(["a", "b", "c", "d"]), json!([0, 0, 0, 9]), json!([2, 3, 4, 9]));
+        let kept = server.call(&server.ines, &path(1), first).await;
+        assert_eq!(kept.json()["metrics"]["mae"], 2.25, "{engine:?}: {kept:?}");
+        let second = evaluation(json!(["c", "b", "a", "x"]), json!([0, 0, 0, 1]), json!([1, 1, 1, 1]));
+        assert_eq!(server.call(&server.ines, &path(2), second).await.status, 200, "{engine:?}");
+        let query = format!("GET /api/v1/models/{GATED}/compare?a=1&b=2&dataset=holdout&loss=absolute_error");
+        let paired = server.call(&server.ines, &query, Value::Null).await.json();
+        assert_eq!(
+            (paired["rows"].as_i64(), paired["losses"].as_i64()),
+            (Some(3), Some(3)),
+            "{engine:?}: {paired}"
+        );
+        assert!((paired["mean_difference"].as_f64().unwrap() - 2.0).abs() < 1e-12, "{engine:?}: {paired}");
+        assert!((paired["upper"].as_f64().unwrap() - 4.484_138).abs() < 1e-5, "{engine:?}: {paired}");
+    }
+}
+
+#[tokio::test]
+async fn a_card_is_kept_at_the_gate_and_differs_by_version() {
+    for server in servers().await {
+        let engine = server.engine();
+        server.governed(json!({})).await;
+        server.run_gate().await;
+        let card = server.of_version(&server.ines, "GET", "card?revision=1", Value::Null).await;
+        assert_eq!(card.json()["gate"]["outcome"], "awaiting_approval", "{engine:?}: {card:?}");
+        server.register(GATED).await;
+        let line = format!("GET /api/v1/models/{GATED}/card-diff?a=1&b=2");
+        let found = server.call(&server.ines, &line, Value::Null).await.json();
+        let paths: Vec<&str> =
+            found.as_array().unwrap().iter().filter_map(|line| line["path"].as_str()).collect();
+        assert!(paths.contains(&"version") && paths.contains(&"state"), "{engine:?}: {paths:?}");
+        let bom = server.of_version(&server.ines, "GET", "bom", Value::Null).await.json();
+        assert_eq!(bom["specVersion"], "1.6", "{engine:?}");
+        assert_eq!(bom["components"][0]["purl"], "pkg:pypi/numpy@2.4.6", "{engine:?}: {bom}");
+        let page = server.of_version(&server.ines, "GET", "card.html", Value::Null).await;
+        assert_eq!(page.status, 200, "{engine:?}");
+        let page = server.call(&server.ines, &format!("GET /models/{GATED}/1"), Value::Null).await;
+        assert_eq!(page.status, 200, "{engine:?}: {page:?}");
+    }
+}

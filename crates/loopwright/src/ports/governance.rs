@@ -1,0 +1,113 @@
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use group_experiments::{Experiments, RunRecord};
+use group_registry::{DatasetFact, ModelVersion, RunFact, RunFacts, VersionFile, VersionFiles};
+use platform_blobs::{BlobDigest, Blobs};
+use platform_primitives::{ErrorKind, Failure, Fault as _};
+use sha2::{Digest as _, Sha256};
+
+use super::failure;
+
+type PortResult<T> = Result<T, Failure>;
+
+/// The folder of a version's files among the artifacts.
+pub(super) async fn folder(experiments: &Experiments, version: &ModelVersion) -> PortResult<String> {
+    if !version.logged_model_id.is_empty() {
+        let logged = experiments.get_logged_model(&version.logged_model_id).await.map_err(failure)?;
+        return Ok(logged.artifact_folder());
+    }
+    if let Some(rest) = version.location.strip_prefix("runs:/")
+        && let Some((run, path)) = rest.split_once('/')
+    {
+        let run = experiments.get_run(run).await.map_err(failure)?;
+        return Ok(format!("{}/{path}", run.artifact_folder()));
+    }
+    if let Some(path) = version.location.strip_prefix("mlflow-artifacts:/") {
+        return Ok(path.trim_start_matches('/').to_owned());
+    }
+    let message = format!(
+        "the files of {}/{} are at {:?}, which is not on this server",
+        version.model, version.version, version.location
+    );
+    Err(Failure::new(ErrorKind::Invalid, "registry/source", message))
+}
+
+/// Files of versions are artifacts; their bytes are blobs.
+pub struct StoredVersions {
+    pub experiments: Experiments,
+    pub blobs: Blobs,
+}
+
+#[async_trait]
+impl VersionFiles for StoredVersions {
+    async fn files(&self, version: &ModelVersion) -> PortResult<Vec<VersionFile>> {
+        let folder = folder(&self.experiments, version).await?;
+        let files = self.experiments.files_under(&folder).await.map_err(failure)?;
+        let file = |file: group_experiments::StoredFile| VersionFile {
+            path: file.path,
+            digest: file.digest,
+            size_bytes: file.size_bytes,
+        };
+        Ok(files.into_iter().map(file).collect())
+    }
+
+    async fn read(&self, digest: &str) -> PortResult<Bytes> {
+        self.blobs.get_bytes(&BlobDigest::parse(digest).map_err(failure)?).await.map_err(failure)
+    }
+
+    async fn rehash(&self, digest: &str) -> PortResult<String> {
+        let digest = BlobDigest::parse(digest).map_err(failure)?;
+        let (_, mut parts) = self.blobs.get_stream(&digest).await.map_err(failure)?;
+        let mut hasher = Sha256::new();
+        while let Some(part) = parts.next().await {
+            hasher.update(&part.map_err(failure)?);
+        }
+        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    async fn keep(&self, bytes: Bytes) -> PortResult<String> {
+        Ok(self.blobs.put_bytes(bytes).await.map_err(failure)?.digest.to_string())
+    }
+}
+
+/// Runs as the registry sees them.
+pub struct RecordedRuns(pub Experiments);
+
+#[async_trait]
+impl RunFacts for RecordedRuns {
+    async fn run(&self, run: &str) -> PortResult<Option<RunFact>> {
+        match self.0.get_record(run).await {
+            Ok(record) => Ok(Some(fact(&record))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failure(error)),
+        }
+    }
+}
+
+fn fact(record: &RunRecord) -> RunFact {
+    let metrics: BTreeMap<String, f64> = record
+        .metrics
+        .iter()
+        .map(|(key, summary)| (key.to_owned(), summary.latest.value))
+        .filter(|(_, value)| value.is_finite())
+        .collect();
+    let datasets = record.inputs.iter().map(|input| DatasetFact {
+        name: input.name.clone(),
+        digest: input.digest.clone(),
+        context: input.tags.get("mlflow.data.context").cloned().unwrap_or_default(),
+        source: input.source.clone(),
+    });
+    RunFact {
+        id: record.run.id.clone(),
+        name: record.run.name.clone(),
+        user: record.run.user.clone(),
+        status: record.run.status.name().to_owned(),
+        params: record.params.clone(),
+        metrics,
+        tags: record.tags.clone(),
+        datasets: datasets.collect(),
+    }
+}
