@@ -75,6 +75,11 @@ pub enum RegistryError {
     NotEvaluated { model: String, version: i64, dataset: String },
     #[error("this registry keeps no {0}")]
     NotKept(&'static str),
+    #[error("{subject} has no file {path:?}")]
+    NoFile { subject: String, path: String },
+    /// The text is MLflow's.
+    #[error("Invalid path")]
+    HostilePath,
     #[error(transparent)]
     Table(#[from] platform_tables::TableError),
     #[error(transparent)]
@@ -97,8 +102,11 @@ impl Fault for RegistryError {
             | Self::NoVersion { .. }
             | Self::NoPolicy { .. }
             | Self::NotSigned { .. }
+            | Self::NoFile { .. }
             | Self::NotEvaluated { .. } => ErrorKind::NotFound,
-            Self::Policy(_) | Self::Card(_) | Self::Evaluation { .. } => ErrorKind::Invalid,
+            Self::HostilePath | Self::Policy(_) | Self::Card(_) | Self::Evaluation { .. } => {
+                ErrorKind::Invalid
+            }
             Self::AlreadyApproved { .. } | Self::FilesChanged { .. } => ErrorKind::Conflict,
             Self::NotKept(_) => ErrorKind::Unsupported,
             Self::Table(error) => error.kind(),
@@ -164,6 +172,8 @@ impl Fault for RegistryError {
             Self::Evaluation { .. } => "registry/evaluation",
             Self::NotEvaluated { .. } => "registry/not-evaluated",
             Self::NotKept(_) => "registry/not-kept",
+            Self::NoFile { .. } => "registry/no-file",
+            Self::HostilePath => "registry/hostile-path",
             Self::Table(error) => error.code(),
             Self::Signing(error) => error.code(),
             Self::Search(error) => error.code(),

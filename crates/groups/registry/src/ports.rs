@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use platform_primitives::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,12 @@ pub trait VersionFiles: Send + Sync + 'static {
     async fn files(&self, version: &ModelVersion) -> Result<Vec<VersionFile>, Failure>;
 
     async fn read(&self, digest: &str) -> Result<Bytes, Failure>;
+
+    /// The bytes piece by piece; for files of any size.
+    async fn stream(&self, digest: &str) -> Result<BoxStream<'static, Result<Bytes, Failure>>, Failure> {
+        let whole = self.read(digest).await?;
+        Ok(stream::once(std::future::ready(Ok(whole))).boxed())
+    }
 
     /// The digest of the bytes as they are now.
     async fn rehash(&self, digest: &str) -> Result<String, Failure>;

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use group_experiments::{Experiments, RunRecord};
 use group_registry::{DatasetFact, ModelVersion, RunFact, RunFacts, VersionFile, VersionFiles};
 use platform_blobs::{BlobDigest, Blobs};
@@ -56,6 +57,12 @@ impl VersionFiles for StoredVersions {
 
     async fn read(&self, digest: &str) -> PortResult<Bytes> {
         self.blobs.get_bytes(&BlobDigest::parse(digest).map_err(failure)?).await.map_err(failure)
+    }
+
+    async fn stream(&self, digest: &str) -> PortResult<BoxStream<'static, PortResult<Bytes>>> {
+        let digest = BlobDigest::parse(digest).map_err(failure)?;
+        let (_, parts) = self.blobs.get_stream(&digest).await.map_err(failure)?;
+        Ok(parts.map(|part| part.map_err(failure)).boxed())
     }
 
     async fn rehash(&self, digest: &str) -> PortResult<String> {

@@ -50,6 +50,10 @@ pub(crate) fn surface(service: &Registry) -> Surface {
             .route(Method::DELETE, &path("/model-versions/delete-tag"), TRACK, versions::delete_tag)
             .post(&path("/model-versions/transition-stage"), TRACK, versions::transition_stage);
     }
+    // MLflow's pages ask with two slashes.
+    for path in ["/model-versions/get-artifact", "//model-versions/get-artifact"] {
+        routes = routes.get(path, READ, versions::get_artifact);
+    }
     routes.with_state(service.clone())
 }
 

@@ -1,14 +1,18 @@
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Query, State};
+use axum::response::{IntoResponse as _, Response};
+use http::header;
 use platform_web::Caller;
+use platform_web::dialect::MlflowResult;
 use platform_web::mlflow::MlflowJson;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::query::{Params, whole};
 use super::{Answer, Pair, pairs, version_json, versions_json};
-use crate::Registry;
 use crate::service::NewVersion;
+use crate::{Registry, RegistryError};
 
 #[derive(Deserialize)]
 pub(super) struct Create {
@@ -137,4 +141,28 @@ pub(super) async fn delete_tag(
     let number = whole("version", &body.version)?;
     service.set_version_tag(&caller.name, &body.name, number, body.key, None).await?;
     Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+pub(super) struct FileOfVersion {
+    name: String,
+    version: i64,
+    path: String,
+}
+
+/// Whatever a client logged is handed back as bytes: never shown as a page of ours.
+pub(super) async fn get_artifact(
+    State(service): State<Registry>,
+    Query(query): Query<FileOfVersion>,
+) -> MlflowResult<Response> {
+    if query.path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(RegistryError::HostilePath.into());
+    }
+    let (size, bytes) = service.open_file(&query.name, query.version, &query.path).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, size.to_string()),
+        (header::CONTENT_DISPOSITION, "attachment".to_owned()),
+    ];
+    Ok((headers, Body::from_stream(bytes)).into_response())
 }

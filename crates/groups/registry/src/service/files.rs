@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use kernel_pickle::{Kind, Limits, Verdict};
 use platform_primitives::{ErrorKind, Failure, Fault as _};
 use platform_signing::{SignedFile, SigningKey};
@@ -50,6 +52,21 @@ impl Registry {
         let mut files = self.governed("files")?.files.files(version).await?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(files)
+    }
+
+    /// One file of the version: its size and its bytes.
+    pub(crate) async fn open_file(
+        &self,
+        model: &str,
+        version: i64,
+        path: &str,
+    ) -> Result<(u64, BoxStream<'static, std::result::Result<Bytes, Failure>>)> {
+        let row = self.get_version(model, version).await?;
+        let file = self.files(&row).await?.into_iter().find(|file| file.path == path);
+        let file =
+            file.ok_or_else(|| RegistryError::NoFile { subject: row.subject(), path: path.to_owned() })?;
+        let bytes = self.governed("files")?.files.stream(&file.digest).await?;
+        Ok((file.size_bytes, bytes))
     }
 
     /// The files, or none when they are not on this server.
