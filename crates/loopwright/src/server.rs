@@ -149,6 +149,7 @@ impl Services {
         let clock = Arc::new(SystemClock);
         let db = open_db(config).await?;
         let blobs = Blobs::local(&config.folder("blobs"))?;
+        blobs.discard_unfinished()?;
         let events = Events::new(db.clone(), clock.clone());
         let authenticator = Authenticator::new(db.clone(), clock, &local_user());
         let metrics = Metrics::default();

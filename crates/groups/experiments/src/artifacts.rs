@@ -10,18 +10,18 @@ pub(crate) struct ArtifactPath(String);
 
 impl ArtifactPath {
     pub(crate) fn parse(text: &str) -> Result<Self, ExperimentError> {
-        let bad_part = |part: &str| matches!(part, "" | "." | "..");
-        let hostile = text.len() > MAX_PATH
-            || text.contains(['\\', '\0', '\n', '\r'])
-            || text.contains("://")
-            || text.split('/').any(bad_part)
-            || text
-                .split('/')
-                .any(|part| part.contains("%2e") || part.contains("%2f") || part.contains("%5c"));
-        if hostile {
-            return Err(ExperimentError::HostilePath { path: text.to_owned() });
+        // A client unquotes what it is told, and refuses the whole run when something hostile comes out.
+        let mut plain = text.to_owned();
+        let mut hostile = text.len() > MAX_PATH || is_hostile(text);
+        while !hostile {
+            let next = unquoted(&plain);
+            if next == plain {
+                return Ok(Self(text.to_owned()));
+            }
+            plain = next;
+            hostile = is_hostile(&plain);
         }
-        Ok(Self(text.to_owned()))
+        Err(ExperimentError::HostilePath { path: text.to_owned() })
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -46,6 +46,37 @@ impl ArtifactPath {
     }
 }
 
+fn is_hostile(path: &str) -> bool {
+    // What follows a semicolon is a parameter of the part to some readers of URLs.
+    let bad_part = |part: &str| matches!(part.split(';').next(), Some("" | "." | ".."));
+    let scheme = path.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("file:"));
+    scheme
+        || path.contains(['\\', '\0', '\n', '\r', '#'])
+        || path.contains("://")
+        || path.split('/').any(bad_part)
+}
+
+/// `%2f` becomes `/`, once; what is no UTF-8 afterwards is replaced.
+fn unquoted(text: &str) -> String {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        match (bytes[at], digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (byte, ..) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +94,11 @@ mod tests {
             "a/%2e%2e/b",
             "file:///etc/passwd",
             "a\0b",
+            "%252E%252e/x",
+            "a%255Cb",
+            "..;/x",
+            "a#b",
+            "FILE:x",
         ] {
             assert!(ArtifactPath::parse(path).is_err(), "{path:?}");
         }

@@ -103,7 +103,7 @@ fn check_path(source: &str) -> Result<(), RegistryError> {
     let path = path.split(['?', '#']).next().unwrap_or("");
     // The whole text is searched for `..`: what follows a quoted `?` is a path to some stores.
     let relative = plain.split('/').any(|part| part == "..") || path.split('/').any(|part| part == ".");
-    if relative || plain.contains('\0') || !path.starts_with('/') {
+    if relative || plain.contains(['\0', '\\']) || !path.starts_with('/') {
         return Err(refused(source, NO_RELATIVE));
     }
     Ok(())

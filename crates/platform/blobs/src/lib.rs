@@ -5,7 +5,7 @@
 //! moved into place.
 
 use std::fmt;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -105,10 +105,13 @@ pub struct BlobRef {
 /// Bytes read at a time: at most two such parts of a download are in memory.
 const READ_BYTES: u64 = 1024 * 1024;
 
+const STAGING: &str = "staging";
+
 /// A cheap handle on the object store.
 #[derive(Clone)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
+    staging: PathBuf,
 }
 
 impl Blobs {
@@ -120,7 +123,17 @@ impl Blobs {
             .create(directory)
             .map_err(|error| open(format!("{}: {error}", directory.display())))?;
         let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| open(error.to_string()))?;
-        Ok(Self { store: Arc::new(store) })
+        Ok(Self { store: Arc::new(store), staging: directory.join(STAGING) })
+    }
+
+    /// Removes what uploads left that were cut off with the process. Only for the one process that may write here.
+    pub fn discard_unfinished(&self) -> Result<(), BlobError> {
+        match std::fs::remove_dir_all(&self.staging) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(BlobError::Open { message: format!("{}: {error}", self.staging.display()) })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub async fn put_bytes(&self, bytes: Bytes) -> Result<BlobRef, BlobError> {
@@ -138,7 +151,7 @@ impl Blobs {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: fmt::Display,
     {
-        let staging = Path::from(format!("staging/{}", new_id()));
+        let staging = Path::from(format!("{STAGING}/{}", new_id()));
         let mut writer =
             WriteMultipart::new_with_chunk_size(self.store.put_multipart(&staging).await?, PART_BYTES);
         let mut hasher = Sha256::new();

@@ -7,7 +7,7 @@ use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::request::Parts;
-use http::{Extensions, HeaderMap, Method, header};
+use http::{Extensions, HeaderMap, Method, Uri, header};
 use platform_auth::{AuthError, Authenticator, Principal};
 use platform_primitives::{ErrorKind, Failure};
 
@@ -55,7 +55,7 @@ pub(crate) async fn check(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let verdict = check_origin(&config, request.method(), request.headers());
+    let verdict = check_origin(&config, request.method(), request.uri(), request.headers());
     let mut response = match verdict {
         Err(failure) => Dialect::of_path(request.uri().path()).render(&failure),
         Ok(()) => {
@@ -83,9 +83,16 @@ async fn identify(
 }
 
 /// A foreign Host is a rebound name; a foreign Origin on a change is another site's form.
-fn check_origin(config: &EdgeConfig, method: &Method, headers: &HeaderMap) -> Result<(), Failure> {
+fn check_origin(config: &EdgeConfig, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
     let refuse = |code, message: String| Err(Failure::new(ErrorKind::Forbidden, code, message));
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut hosts = headers.get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or_default());
+    let host = hosts.next().unwrap_or_default();
+    // Two names, in two headers or in the target, are two opinions on whom this was meant for.
+    if let Some(other) = hosts.next().or(uri.authority().map(|authority| authority.as_str()))
+        && other != host
+    {
+        return refuse("web/foreign-host", format!("the request names two hosts, {host:?} and {other:?}"));
+    }
     let name = host_name(host);
     let is_loopback = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
     if !is_loopback && !config.extra_hosts.iter().any(|extra| extra == name) {
@@ -94,7 +101,9 @@ fn check_origin(config: &EdgeConfig, method: &Method, headers: &HeaderMap) -> Re
     if method.is_safe() {
         return Ok(());
     }
-    if let Some(origin) = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()) {
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        // One that is no text is nobody's of ours.
+        let origin = origin.to_str().unwrap_or("not a text");
         let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
         if authority != host {
             return refuse("web/foreign-origin", format!("origin {origin:?} may not change anything here"));
@@ -103,12 +112,12 @@ fn check_origin(config: &EdgeConfig, method: &Method, headers: &HeaderMap) -> Re
     Ok(())
 }
 
-/// The host without its port; brackets of an IPv6 address stay.
+/// The host without its port; brackets of an IPv6 address stay. What follows neither is part of the name.
 fn host_name(host: &str) -> &str {
-    if host.starts_with('[') {
-        return host.find(']').map_or(host, |end| &host[..=end]);
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
     }
-    host.split(':').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -117,9 +126,15 @@ mod tests {
 
     #[test]
     fn host_names_lose_their_port() {
-        for (host, name) in
-            [("127.0.0.1:80", "127.0.0.1"), ("[::1]:80", "[::1]"), ("localhost", "localhost"), ("", "")]
-        {
+        for (host, name) in [
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("[::1]:80", "[::1]"),
+            ("localhost", "localhost"),
+            ("", ""),
+            ("[::1].evil.example", "[::1].evil.example"),
+            ("localhost:80.evil.example", "localhost:80.evil.example"),
+            ("localhost:80@evil.example", "localhost:80@evil.example"),
+        ] {
             assert_eq!(host_name(host), name);
         }
     }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::handler::Handler;
 use axum::middleware::{self, Next};
@@ -12,9 +13,13 @@ use axum::routing::{MethodFilter, on};
 use http::{Method, header};
 use platform_auth::Permission;
 use platform_primitives::{ErrorKind, Failure, Fault};
+use tower_http::timeout::TimeoutBody;
 
 use crate::dialect::Dialect;
 use crate::edge::Identity;
+
+/// The next piece of an upload has to come within this time.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,11 +121,14 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
                 dialect.translate(next.run(request).await).await
             },
         ));
-        if let Some(deadline) = self.deadline {
-            router = router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        router = match self.deadline {
+            Some(deadline) => router.layer(middleware::from_fn(move |request: Request, next: Next| {
                 within(deadline, dialect, request, next)
-            }));
-        }
+            })),
+            None => router.layer(middleware::from_fn(|request: Request, next: Next| {
+                next.run(request.map(|body| Body::new(TimeoutBody::new(BODY_DEADLINE, body))))
+            })),
+        };
         Surface { router: router.with_state(state), table: self.table }
     }
 }

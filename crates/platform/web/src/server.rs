@@ -3,13 +3,21 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{self, Next};
-use axum::serve::ListenerExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
 use platform_primitives::{ErrorKind, Failure, Fault};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tower::Service as _;
 
 use crate::dialect::Dialect;
 use crate::edge::{self, EdgeConfig};
@@ -19,12 +27,13 @@ use crate::routes::Surface;
 /// Requests worked on at the same time; more get 503 at once instead of a long queue.
 const IN_FLIGHT: usize = 4096;
 
+/// A connection that says nothing more is closed: before a request, or within its head.
+const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("serving failed: {0}")]
-    Serve(#[from] std::io::Error),
 }
 
 impl Fault for ServeError {
@@ -34,7 +43,6 @@ impl Fault for ServeError {
     fn code(&self) -> &'static str {
         match self {
             Self::Listen { .. } => "web/listen",
-            Self::Serve(_) => "web/serve",
         }
     }
     fn hint(&self) -> Option<String> {
@@ -83,15 +91,43 @@ pub async fn serve(
                 }
             }
         }));
-    let listener = listener.tap_io(|stream| {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
+    let running = GracefulShutdown::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // No file descriptors, most likely: they come back when connections end.
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
         // Small answers must not wait for the next segment.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-    });
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(shutdown)
-        .await?;
+        let app = app.clone();
+        let service = service_fn(move |request: http::Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            app.clone().call(request)
+        });
+        let connection = running.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    running.shutdown().await;
     Ok(())
 }
 

@@ -38,7 +38,8 @@ pub(crate) fn surface(service: &Experiments) -> Surface {
 
 /// Files lie where this server keeps them: an experiment cannot send them elsewhere on its disk.
 pub(super) fn check_location(location: &str) -> Result<(), ExperimentError> {
-    let local = location.starts_with('/') || location.starts_with("file:");
+    let is_file = location.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("file:"));
+    let local = location.starts_with('/') || is_file;
     if local || location.contains(['#', '?']) || location.split('/').any(|part| part == "..") {
         let rule = "expected no path of this machine, no fragment or query and no '..': files go to this server's store";
         return Err(ExperimentError::invalid("artifact_location", location, rule));

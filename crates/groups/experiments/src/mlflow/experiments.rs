@@ -4,19 +4,13 @@ use axum::Json;
 use axum::extract::{Query as UrlQuery, State};
 use platform_primitives::{ErrorKind, Failure};
 use platform_web::Caller;
+pub(super) use platform_web::mlflow::Pair;
 use platform_web::mlflow::{MlflowJson, optional_int64};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answer, ask, render, view};
 use crate::Experiments;
-
-#[derive(Deserialize)]
-pub(super) struct Pair {
-    pub key: String,
-    #[serde(default)]
-    pub value: String,
-}
 
 pub(super) fn map(pairs: Vec<Pair>) -> BTreeMap<String, String> {
     pairs.into_iter().map(|pair| (pair.key, pair.value)).collect()

@@ -31,12 +31,12 @@ impl Batch {
                 return Err(ExperimentError::BatchTooLarge { what, found, most });
             }
         }
-        let mut last = "";
+        let mut last = None;
         for point in &self.metrics {
             // Batches repeat their keys.
-            if point.key != last {
+            if last != Some(&point.key) {
                 check_key("metric name", &point.key)?;
-                last = &point.key;
+                last = Some(&point.key);
             }
         }
         for (key, value) in &self.params {

@@ -10,8 +10,8 @@ use axum::Json;
 use http::Method;
 use platform_auth::Permission::{Read, Track};
 use platform_web::dialect::{Dialect, MlflowResult};
+pub(super) use platform_web::mlflow::Pair;
 use platform_web::{Access, Routes, Surface};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Registry;
@@ -55,13 +55,6 @@ pub(crate) fn surface(service: &Registry) -> Surface {
         routes = routes.get(path, READ, versions::get_artifact);
     }
     routes.with_state(service.clone())
-}
-
-#[derive(Deserialize)]
-pub(super) struct Pair {
-    key: String,
-    #[serde(default)]
-    value: String,
 }
 
 fn pairs(list: Vec<Pair>) -> BTreeMap<String, String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use platform_primitives::Timestamp;
-use platform_web::mlflow::{MlflowJson, int64};
+use platform_web::mlflow::{MlflowJson, Pair, int64};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -13,13 +13,6 @@ use super::{Answer, Pairs, all, one, render, wire};
 use crate::model::TraceState;
 use crate::service::{Mark, Search};
 use crate::{TraceError, Traces};
-
-#[derive(Deserialize)]
-struct Pair {
-    key: String,
-    #[serde(default)]
-    value: String,
-}
 
 fn texts(pairs: Vec<Pair>) -> BTreeMap<String, String> {
     pairs.into_iter().map(|pair| (pair.key, pair.value)).collect()

@@ -3,7 +3,10 @@
 
 pub mod filter;
 mod numbers;
+mod pair;
 pub mod search;
+
+pub use pair::Pair;
 
 pub use numbers::{int64, optional_int64, optional_real, real, real_to_json};
 
@@ -40,6 +43,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MlflowJson<T> {
             Dialect::Mlflow.render(&Failure::new(kind, "mlflow/body", rejection.body_text()))
         })?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        // A list would be read as the fields of an object, in their order.
+        if text.trim_ascii_start().first().is_some_and(|first| *first == b'[') {
+            return Err(invalid("Invalid request body: expected a JSON object, found a list".to_owned()));
+        }
         let first = serde_json::from_slice(text);
         let read = match first {
             // Python writes NaN and Infinity, which JSON does not know: they mean what they say.
