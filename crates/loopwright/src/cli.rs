@@ -11,7 +11,7 @@ use platform_loopfile::LoopFile;
 use platform_primitives::Fault;
 
 use crate::config::Config;
-use crate::{demo, server};
+use crate::{demo, import, server};
 
 pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -62,6 +62,11 @@ pub enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Take over what another server holds
+    Import {
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
     /// Check a loop file
     Validate {
         /// A loopwright.yaml
@@ -82,6 +87,33 @@ pub enum Command {
     /// Supervise one job; started by the server
     #[command(hide = true)]
     JobShim { folder: PathBuf },
+}
+
+#[derive(Subcommand)]
+pub enum ImportCommand {
+    /// Move an MLflow tracking server in; the same command again goes on where a killed one stopped
+    Mlflow {
+        #[command(flatten)]
+        place: Place,
+        /// The server's address, or its database: sqlite:///PATH, a .db file or postgresql://…
+        #[arg(long)]
+        from: String,
+        /// The folder of the artifacts, when --from is a database
+        #[arg(long)]
+        artifact_root: Option<PathBuf>,
+        /// Only this experiment and the versions that its runs made; may be given again
+        #[arg(long = "experiment")]
+        experiments: Vec<String>,
+        /// How an artifact that is here already is compared with the source
+        #[arg(long, value_enum, default_value_t = import::Verify::Size)]
+        verify: import::Verify,
+        /// Count what there is and name what would be refused; write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Print the report as JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -171,6 +203,12 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Demo { place, example, approve, resume, json, rate, keep } => {
             let options = demo::Options { place, example, approve, resume, json, rate, keep };
             demo::run(options).await
+        }
+        Command::Import {
+            command: ImportCommand::Mlflow { place, from, artifact_root, experiments, verify, dry_run, json },
+        } => {
+            let options = import::Options { place, from, artifact_root, experiments, verify, dry_run, json };
+            import::mlflow(options).await
         }
         Command::Validate { file } => {
             let text = fs_err::read_to_string(&file)?;

@@ -21,13 +21,14 @@ use platform_web::Group;
 
 pub use error::ExperimentError;
 pub use model::*;
-pub use service::{Experiments, NewRun, StoredFile};
+pub use service::{Experiments, Imported, NewRun, StoredFile};
 
 pub const MIGRATIONS: MigrationSet = migrations!("experiments", 1 => "0001_experiments");
 
 /// Event kinds of this group.
 pub mod kinds {
     pub const EXPERIMENT_CREATED: &str = "experiments.experiment_created";
+    pub const EXPERIMENT_IMPORTED: &str = "experiments.experiment_imported";
     pub const EXPERIMENT_CHANGED: &str = "experiments.experiment_changed";
     pub const RUN_CREATED: &str = "experiments.run_created";
     pub const RUN_CHANGED: &str = "experiments.run_changed";

@@ -41,6 +41,7 @@ pub mod kinds {
     pub const MODEL_CREATED: &str = "registry.model_created";
     pub const MODEL_CHANGED: &str = "registry.model_changed";
     pub const VERSION_REGISTERED: &str = "registry.version_registered";
+    pub const VERSION_IMPORTED: &str = "registry.version_imported";
     pub const VERSION_CHANGED: &str = "registry.version_changed";
     pub const GATE_PASSED: &str = "registry.gate_passed";
     pub const GATE_REFUSED: &str = "registry.gate_refused";

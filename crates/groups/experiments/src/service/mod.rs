@@ -4,6 +4,7 @@ mod datasets;
 mod experiments;
 mod files;
 mod history;
+mod import;
 mod logging;
 mod models;
 mod runs;
@@ -24,6 +25,7 @@ use crate::fold::{self, Waiting};
 use crate::index::RunIndex;
 use crate::series::SeriesCache;
 
+pub use import::Imported;
 pub(crate) use logging::Batch;
 pub use runs::NewRun;
 pub(crate) use runs::RunChange;

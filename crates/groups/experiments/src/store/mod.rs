@@ -3,6 +3,7 @@
 mod artifacts;
 mod datasets;
 mod experiments;
+mod import;
 mod models;
 mod points;
 mod runs;
@@ -17,6 +18,7 @@ use crate::ExperimentError;
 pub(crate) use artifacts::*;
 pub(crate) use datasets::*;
 pub(crate) use experiments::*;
+pub(crate) use import::*;
 pub(crate) use models::*;
 pub(crate) use points::*;
 pub(crate) use runs::*;

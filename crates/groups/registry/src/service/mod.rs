@@ -6,6 +6,7 @@ mod decisions;
 mod evaluations;
 mod files;
 mod gates;
+mod import;
 mod models;
 mod search;
 mod versions;

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod governance;
+mod import;
 mod models;
 mod versions;
 
@@ -9,6 +10,7 @@ use platform_db::{Row, Snapshot, Tx, Value};
 
 pub(crate) use decisions::{decisions, insert_decision};
 pub(crate) use governance::*;
+pub(crate) use import::insert_imported_version;
 pub(crate) use models::*;
 pub(crate) use versions::*;
 
