@@ -62,6 +62,7 @@ class Server:
 
     def __init__(self, name, command, args):
         self.name, self.args, self.port = name, args, free_port()
+        self.is_ours = name == "loopwright"
         self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
         started = time.monotonic()
         command = [part.format(port=self.port, dir=self.folder) for part in command]
@@ -283,31 +284,55 @@ def stored_bytes(server):
 
 
 def measure(server, runs, points):
-    args = server.args
-    rows = {
-        "runs/get, 16 connections": get_run(server),
-        "log-metric, 1 connection": log_metric(server, 1),
-        "log-metric, 16 connections": log_metric(server, 16),
-        "log-batch of 1,000, 4 connections (metrics)": log_batch(server, 4),
-        "runs/create, 16 connections": create_run(server, 16),
-    }
+    """Every load's figures; of a peer, those that it serves."""
+    args, rows = server.args, {}
+
+    def take(load, work):
+        try:
+            rows[load] = work()
+        except (RuntimeError, KeyError, OSError, subprocess.CalledProcessError) as error:
+            if server.is_ours:
+                raise
+            print(f"{server.name} does not serve {load!r}: {str(error)[:200]}", file=sys.stderr)
+
+    take("runs/get, 16 connections", lambda: get_run(server))
+    take("log-metric, 1 connection", lambda: log_metric(server, 1))
+    take("log-metric, 16 connections", lambda: log_metric(server, 16))
+    take("log-batch of 1,000, 4 connections (metrics)", lambda: log_batch(server, 4))
+    take("runs/create, 16 connections", lambda: create_run(server, 16))
     experiment = seed(server, runs)
-    rows[f"search of {runs} runs, filter and order"] = search(server, experiment)
+    take(f"search of {runs} runs, filter and order", lambda: search(server, experiment))
     if runs >= 2000:
-        rows[f"page at nine tenths of {runs} runs"] = deep_page(server, experiment, runs)
+        take(f"page at nine tenths of {runs} runs", lambda: deep_page(server, experiment, runs))
     run = log_history(server, points)
-    rows[f"history of {points} points, pages of 25,000 (points)"] = read_history(server, run, points)
-    rows[f"320-point chart of {points} points"] = chart(server, run)
-    up, down = artifact(server, args.megabytes)
-    rows[f"artifact of {args.megabytes} MB up (MB)"] = up
-    rows[f"artifact of {args.megabytes} MB down (MB)"] = down
+    take(f"history of {points} points, pages of 25,000 (points)", lambda: read_history(server, run, points))
+    take(f"320-point chart of {points} points", lambda: chart(server, run))
+    for way, of in (("up", 0), ("down", 1)):
+        take(f"artifact of {args.megabytes} MB {way} (MB)", lambda of=of: artifact(server, args.megabytes)[of])
     return rows
+
+
+def print_table(own, peer_name, peer):
+    cells = lambda r: f"{r['rate']:,.0f} | {r['p50']} | {r['p99']} | {r['cpu_us']:,.1f}" if r else "- | - | - | -"
+    title = "| load | loopwright /s | p50 | p99 | CPU µs |"
+    print(title + (f" {peer_name} /s | p50 | p99 | CPU µs | rate × | CPU × |" if peer else ""))
+    print("|" + "---|" * (11 if peer else 5))
+    for load, row in own.items():
+        line = f"| {load} | {cells(row)} |"
+        if peer:
+            theirs = peer.get(load)
+            ratios = f"{row['rate'] / theirs['rate']:,.1f} | {theirs['cpu_us'] / max(row['cpu_us'], 0.01):,.1f}" if theirs else "- | -"
+            line += f" {cells(theirs)} | {ratios} |"
+        print(line)
+    print()
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ours", default="target/release/loopwright")
     parser.add_argument("--only-ours", action="store_true")
+    parser.add_argument("--fasttrackml", action="store_true", help="beside FastTrackML 0.6.0 too, as published on PyPI")
+    parser.add_argument("--database", help="ours on an empty PostgreSQL database instead of SQLite")
     parser.add_argument("--secs", type=int, default=4)
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--points", type=int, default=1_000_000)
@@ -315,32 +340,25 @@ def main():
     parser.add_argument("--durability", default="process")
     args = parser.parse_args()
     ours = [str(Path(args.ours).resolve()), "up", "--data-dir", "{dir}/data", "--listen", "127.0.0.1:{port}"]
-    ours += ["--durability", args.durability]
-    theirs = ["uv", "run", "--frozen", "--project", str(ROOT / "tests/clients"), "mlflow", "server", "--workers", "1"]
-    theirs += ["--port", "{port}", "--backend-store-uri", "sqlite:///{dir}/mlflow.db", "--artifacts-destination", "{dir}/files"]
+    ours += ["--durability", args.durability] + (["--database", args.database] if args.database else [])
+    mlflow = ["uv", "run", "--frozen", "--project", str(ROOT / "tests/clients"), "mlflow", "server", "--workers", "1"]
+    mlflow += ["--port", "{port}", "--backend-store-uri", "sqlite:///{dir}/mlflow.db", "--artifacts-destination", "{dir}/files"]
+    fasttrackml = ["uvx", "--from", "fasttrackml==0.6.0", "fml", "server", "--listen-address", "127.0.0.1:{port}"]
+    fasttrackml += ["--database-uri", "sqlite://{dir}/fasttrackml.db", "--default-artifact-root", "{dir}/files"]
+    peers = {} if args.only_ours else {"mlflow": mlflow}
+    if args.fasttrackml:
+        peers["fasttrackml"] = fasttrackml
     results = {}
-    for name, command in (("loopwright", ours), ("mlflow", theirs)):
-        if name == "mlflow" and args.only_ours:
-            continue
+    for name, command in {"loopwright": ours, **peers}.items():
         server = Server(name, command, args)
         try:
-            rows = measure(server, args.runs, args.points)
-            results[name] = (rows, server.start_s, server.idle_mb)
+            results[name] = measure(server, args.runs, args.points)
         finally:
             server.stop()
-    own, start, idle = results["loopwright"]
-    other = results.get("mlflow")
-    print("| load | loopwright /s | p50 | p99 | CPU µs | mlflow /s | p50 | p99 | CPU µs | rate × | CPU × |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
-    cells = lambda r: f"{r['rate']:,.0f} | {r['p50']} | {r['p99']} | {r['cpu_us']:,.1f}"
-    for load, row in own.items():
-        line = f"| {load} | {cells(row)} |"
-        if other:
-            peer = other[0][load]
-            line += f" {cells(peer)} | {row['rate'] / peer['rate']:,.0f} | {peer['cpu_us'] / max(row['cpu_us'], 0.01):,.0f} |"
-        print(line)
-    print(f"start to first answer: loopwright {start * 1000:.0f} ms" + (f", mlflow {other[1] * 1000:.0f} ms" if other else ""))
-    print(f"idle memory: loopwright {idle:.0f} MB" + (f", mlflow {other[2]:.0f} MB" if other else ""))
+        print(f"{name}: start to first answer {server.start_s * 1000:.0f} ms, idle memory {server.idle_mb:.0f} MB")
+    print()
+    for name in peers or [None]:
+        print_table(results["loopwright"], name, results.get(name))
 
 
 if __name__ == "__main__":

@@ -231,6 +231,8 @@ def test_an_export_holds_every_matching_run(empty_url, logged):
     lines = requests.get(address, params=asked, timeout=30).text.splitlines()
     assert lines[0].endswith("metrics.mae,params.depth")
     assert len(lines) == RUNS // 2 + 1
+    parquet = requests.get(address.replace(".csv", ".parquet"), params=asked, timeout=30)
+    assert parquet.content[:4] == parquet.content[-4:] == b"PAR1"
 
 
 def test_a_person_renames_notes_deletes_and_restores(empty_url, logged):

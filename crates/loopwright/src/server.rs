@@ -330,6 +330,7 @@ pub async fn start(config: Config) -> Result<Running, CommandError> {
     }));
     tokio::spawn(services.jobs.clone().run());
     tokio::spawn(services.experiments.clone().fold_points());
+    tokio::spawn(services.experiments.clone().warm());
     tokio::spawn(services.webhooks.clone().run());
     tokio::spawn(control(Arc::clone(&services)));
     Ok(Running { url: format!("http://{address}"), jobs: services.jobs.clone(), serving, stop, _lock: lock })

@@ -58,6 +58,8 @@ pub enum ExperimentError {
     Points(#[from] kernel_series::DamagedBytes),
     #[error(transparent)]
     Search(#[from] SearchError),
+    #[error("the runs cannot be written as a table: {0}")]
+    Export(platform_tables::TableError),
     #[error(transparent)]
     Blob(#[from] BlobError),
     #[error(transparent)]
@@ -100,6 +102,7 @@ impl Fault for ExperimentError {
             Self::SearchFailed | Self::Points(_) => ErrorKind::Internal,
             Self::FoldedTwice { .. } => ErrorKind::Unavailable,
             Self::Search(error) => error.kind(),
+            Self::Export(_) => ErrorKind::Internal,
             Self::Blob(error) => error.kind(),
             Self::Db(error) => error.kind(),
             Self::Event(error) => error.kind(),
@@ -129,6 +132,7 @@ impl Fault for ExperimentError {
             Self::ArtifactNotFound { .. } => "experiments/artifact-not-found",
             Self::Unsupported { .. } => "experiments/unsupported",
             Self::Search(error) => error.code(),
+            Self::Export(error) => error.code(),
             Self::Blob(error) => error.code(),
             Self::Db(error) => error.code(),
             Self::Event(error) => error.code(),

@@ -19,6 +19,10 @@ pub(crate) struct RunWindow {
     pub records: Vec<Arc<RunRecord>>,
 }
 
+/// A smaller experiment is read while its page is waited for.
+const WARM_RUNS: i64 = 5_000;
+const WARM_EXPERIMENTS: i64 = 20;
+
 /// What a chart has from left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Axis {
@@ -60,6 +64,22 @@ impl Experiments {
         let plan = Plan::new(filter, order)?;
         let window = self.index.window(&self.db, experiment, view, plan, place).await?;
         Ok(RunWindow { total: window.total, records: self.records(window.ids).await? })
+    }
+
+    /// Reads what the pages of large experiments stand on, so that the first visitor does not wait for it.
+    pub async fn warm(self) {
+        let large = store::large_experiments(&self.db, WARM_RUNS, WARM_EXPERIMENTS).await;
+        let experiments = large.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the large experiments cannot be listed; their first pages will be slow");
+            Vec::new()
+        });
+        for experiment in experiments {
+            let window = self.window(experiment, View::Active, ("", &[]), (0, 1)).await.map(|_| ());
+            let warmed = window.and(self.keys(experiment, "", 1).await.map(|_| ()));
+            if let Err(error) = warmed {
+                tracing::warn!(%error, experiment, "not read ahead; its first page will be slow");
+            }
+        }
     }
 
     /// How many runs, deleted ones too, each experiment has.

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use platform_db::Db;
+use platform_db::{Db, args};
 
 use super::{LIST_MAX, Result, holes};
 
@@ -18,4 +18,11 @@ pub(crate) async fn run_counts(db: &Db, experiments: &[i64]) -> Result<HashMap<i
         }
     }
     Ok(counts)
+}
+
+/// Experiments with at least `runs` runs, the largest first; at most `most`.
+pub(crate) async fn large_experiments(db: &Db, runs: i64, most: i64) -> Result<Vec<i64>> {
+    let sql = "SELECT experiment_id FROM runs GROUP BY experiment_id HAVING COUNT(*) >= $1 \
+               ORDER BY COUNT(*) DESC, experiment_id LIMIT $2";
+    db.read(sql, args![runs, most]).await?.iter().map(|row| Ok(row.int(0)?)).collect()
 }

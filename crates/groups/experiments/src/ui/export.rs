@@ -1,10 +1,11 @@
-//! All matching runs as CSV, with the columns that the table shows.
+//! All matching runs as CSV or Parquet, with the columns that the table shows.
 
 use axum::body::Body;
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::header;
+use platform_primitives::Timestamp;
 use platform_web::dialect::PageResult;
 
 use super::Pages;
@@ -36,6 +37,71 @@ pub(super) async fn csv(
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"runs-{id}.csv\"")),
     ];
     Ok((headers, body).into_response())
+}
+
+/// A Parquet file is put together in memory.
+const PARQUET_RUNS: usize = 200_000;
+
+pub(super) async fn parquet(
+    State(pages): State<Pages>,
+    Path(id): Path<i64>,
+    UrlQuery(ask): UrlQuery<Ask>,
+) -> PageResult<Response> {
+    let order = ask.order();
+    let ids = pages.service.matching_runs(id, ask.view()?, (ask.filter(), &order)).await?;
+    if ids.len() > PARQUET_RUNS {
+        let rule =
+            format!("{} runs match, a Parquet file takes at most {PARQUET_RUNS}; CSV takes all", ids.len());
+        return Err(ExperimentError::invalid("filter", ask.filter(), rule).into());
+    }
+    let mut fixed: [Vec<Option<String>>; 4] = Default::default();
+    let mut times: [Vec<Option<Timestamp>>; 2] = Default::default();
+    let mut columns: Vec<Column> = Vec::new();
+    let mut values: Vec<Vec<Raw>> = Vec::new();
+    for (place, page) in ids.chunks(PAGE).enumerate() {
+        let records = pages.service.records(page.to_vec()).await?;
+        if place == 0 {
+            columns = ask.columns(&records)?;
+            values.resize_with(columns.len(), Vec::new);
+        }
+        for record in &records {
+            let run = &record.run;
+            let texts =
+                [&run.id, &run.name, run.status.name(), &run.user].map(|text: &str| Some(text.to_owned()));
+            fixed.iter_mut().zip(texts).for_each(|(column, text)| column.push(text));
+            times[0].push(Some(run.start));
+            times[1].push(run.end);
+            values.iter_mut().zip(&columns).for_each(|(held, column)| held.push(column.raw(record)));
+        }
+    }
+    let texts = fixed.into_iter().map(platform_tables::Column::Text);
+    let times = times.into_iter().map(platform_tables::Column::Time);
+    let mut table: Vec<(String, platform_tables::Column)> =
+        FIXED.iter().map(|name| (*name).to_owned()).zip(texts.chain(times)).collect();
+    table.extend(columns.iter().zip(values).map(|(column, values)| (column.term.clone(), typed(values))));
+    let bytes = platform_tables::Table::new(table).and_then(|table| platform_tables::write_parquet(&table));
+    let headers = [
+        (header::CONTENT_TYPE, "application/vnd.apache.parquet".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"runs-{id}.parquet\"")),
+    ];
+    Ok((headers, bytes.map_err(ExperimentError::Export)?).into_response())
+}
+
+/// Numbers stay numbers; a column with any text in it is one of texts.
+fn typed(values: Vec<Raw>) -> platform_tables::Column {
+    if values.iter().any(|value| matches!(value, Raw::Text(_))) {
+        let text = |value| match value {
+            Raw::Number(number) => Some(number.to_string()),
+            Raw::Text(text) => Some(text),
+            Raw::Missing => None,
+        };
+        return platform_tables::Column::Text(values.into_iter().map(text).collect());
+    }
+    let number = |value| match value {
+        Raw::Number(number) => number,
+        _ => f64::NAN,
+    };
+    platform_tables::Column::Real(values.into_iter().map(number).collect())
 }
 
 /// How far the file is written.

@@ -50,6 +50,7 @@ pub(crate) fn surface(service: &Experiments, ui: &Ui) -> Surface {
         .get("/experiments/{id}", READ, workspace::page)
         .get("/experiments/{id}/plots", READ, plots::page)
         .get("/experiments/{id}/export.csv", READ, export::csv)
+        .get("/experiments/{id}/export.parquet", READ, export::parquet)
         .post("/experiments/{id}/bulk", TRACK, actions::bulk)
         .get("/runs/compare", READ, compare::page)
         .get("/runs/{id}", READ, run::page)
