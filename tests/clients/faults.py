@@ -88,6 +88,7 @@ class Writer:
         self.runs = {}
         self.cut = None
         self.calls = 0
+        self.refused = []
 
     def write(self, port, experiment, stop):
         """Until the server goes away."""
@@ -98,6 +99,8 @@ class Writer:
                 self.one_call(connection, experiment)
                 self.calls += 1
                 self.cut = None
+        except Refused as error:
+            self.refused.append(str(error))
         except (OSError, http.client.HTTPException):
             pass
 
@@ -208,7 +211,7 @@ def torture(binary, work, rounds, seed, options=(), say=lambda text: None):
             server = Server(binary, work, options)
             connection = Connection(server.port)
             for writer in writers:
-                wrong += writer.check(connection, experiment)
+                wrong += writer.refused + writer.check(connection, experiment)
             known = sum(len(writer.runs) for writer in writers)
             calls = sum(writer.calls for writer in writers)
             say(f"round {number + 1}: {known} runs, {calls} acknowledged calls, {len(wrong)} faults")

@@ -1,10 +1,12 @@
 ALTER TABLE model_versions ADD COLUMN manifest TEXT;
 CREATE TABLE file_scans (
-    digest TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    name TEXT NOT NULL,
     verdict TEXT NOT NULL,
     findings TEXT NOT NULL,
     scanner_version BIGINT NOT NULL,
-    at_ms BIGINT NOT NULL
+    at_ms BIGINT NOT NULL,
+    PRIMARY KEY (digest, name)
 );
 CREATE TABLE model_gates (
     model TEXT PRIMARY KEY,

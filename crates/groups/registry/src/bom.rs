@@ -5,12 +5,16 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 /// From a card; the same card gives the same document.
-pub(crate) fn document(card: &Value, manifest: &str, registered: Timestamp) -> Value {
+pub(crate) fn document(card: &Value, manifest: Option<&str>, registered: Timestamp) -> Value {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (model, version) = (text(&card["model"]), card["version"].to_string());
     let model_ref = format!("model:{model}/{version}");
-    let libraries: Vec<Value> =
-        list(&card["environment"]).filter_map(|line| library(line.as_str()?)).collect();
+    let mut libraries: Vec<Value> = Vec::new();
+    for library in list(&card["environment"]).filter_map(|line| library(line.as_str()?)) {
+        if !libraries.iter().any(|other| other["bom-ref"] == library["bom-ref"]) {
+            libraries.push(library);
+        }
+    }
     let datasets: Vec<Value> = list(&card["run"]["datasets"]).enumerate().map(dataset).collect();
     let files = list(&card["files"]).map(|file| {
         json!({"type": "file", "bom-ref": format!("file:{}", text(&file["path"])), "name": text(&file["path"]),
@@ -24,9 +28,11 @@ pub(crate) fn document(card: &Value, manifest: &str, registered: Timestamp) -> V
         "name": model,
         "version": version,
         "description": text(&card["description"]),
-        "hashes": [{"alg": "SHA-256", "content": manifest}],
         "modelCard": model_card(card, &datasets),
     });
+    if let Some(manifest) = manifest {
+        trained["hashes"] = json!([{"alg": "SHA-256", "content": manifest}]);
+    }
     let files: Vec<Value> = files.collect();
     if !files.is_empty() {
         trained["components"] = files.into();
@@ -36,7 +42,7 @@ pub(crate) fn document(card: &Value, manifest: &str, registered: Timestamp) -> V
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": format!("urn:uuid:{}", uuid(&format!("{model}\n{version}\n{manifest}"))),
+        "serialNumber": format!("urn:uuid:{}", uuid(&format!("{model}\n{version}\n{}", manifest.unwrap_or_default()))),
         "version": 1,
         "metadata": {
             "timestamp": registered.to_string(),

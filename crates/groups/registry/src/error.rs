@@ -75,6 +75,10 @@ pub enum RegistryError {
     NotEvaluated { model: String, version: i64, dataset: String },
     #[error("this registry keeps no {0}")]
     NotKept(&'static str),
+    #[error("model {model} has a gate; it is renamed or deleted after its policy was taken away")]
+    Gated { model: String },
+    #[error("the policy of {model} changed after version {version} was judged; run its gate again")]
+    PolicyChanged { model: String, version: i64 },
     #[error("{subject} has no file {path:?}")]
     NoFile { subject: String, path: String },
     /// The text is MLflow's.
@@ -107,7 +111,9 @@ impl Fault for RegistryError {
             Self::HostilePath | Self::Policy(_) | Self::Card(_) | Self::Evaluation { .. } => {
                 ErrorKind::Invalid
             }
-            Self::AlreadyApproved { .. } | Self::FilesChanged { .. } => ErrorKind::Conflict,
+            Self::PolicyChanged { .. } | Self::AlreadyApproved { .. } | Self::FilesChanged { .. } => {
+                ErrorKind::Conflict
+            }
             Self::NotKept(_) => ErrorKind::Unsupported,
             Self::Table(error) => error.kind(),
             Self::Signing(error) => error.kind(),
@@ -132,6 +138,7 @@ impl Fault for RegistryError {
             | Self::GuardedAlias { .. }
             | Self::Owned { .. }
             | Self::ReservedTag { .. }
+            | Self::Gated { .. }
             | Self::NeedsApproval { .. } => ErrorKind::Forbidden,
             Self::Search(error) => error.kind(),
             Self::Port(error) => error.kind(),
@@ -173,6 +180,8 @@ impl Fault for RegistryError {
             Self::NotEvaluated { .. } => "registry/not-evaluated",
             Self::NotKept(_) => "registry/not-kept",
             Self::NoFile { .. } => "registry/no-file",
+            Self::Gated { .. } => "registry/gated",
+            Self::PolicyChanged { .. } => "registry/policy-changed",
             Self::HostilePath => "registry/hostile-path",
             Self::Table(error) => error.code(),
             Self::Signing(error) => error.code(),

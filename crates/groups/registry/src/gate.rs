@@ -137,10 +137,19 @@ impl GatePolicy {
 }
 
 /// Two versions on one data set, or why they were not compared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ComparisonFact {
     pub paired: Option<Paired>,
     pub missing: String,
+    /// Ids of the evaluations that were compared: the version's and the champion's.
+    #[serde(default)]
+    pub evaluations: Vec<String>,
+}
+
+impl ComparisonFact {
+    pub(crate) fn missing(why: &str) -> Self {
+        Self { missing: why.to_owned(), ..Self::default() }
+    }
 }
 
 /// Whether something is there, and what was seen.
@@ -160,8 +169,10 @@ pub struct GateFacts {
     pub comparisons: Vec<ComparisonFact>,
     pub evidence: BTreeMap<Evidence, EvidenceFact>,
     pub manifest: Option<String>,
-    /// Who made the version's run: no approver of it.
+    /// Who made the version's run, as it says and as this server knows: no approvers of it.
     pub run_author: String,
+    #[serde(default)]
+    pub run_creator: String,
 }
 
 /// One line of the gate's report.

@@ -28,7 +28,7 @@ pub use evaluation::{Evaluation, EvaluationKind, Loss, Paired};
 pub use foreign::ForeignVersion;
 pub use gate::{Check, ComparisonRule, Evidence, GatePolicy, MetricRule};
 pub use model::*;
-pub use ports::{DatasetFact, LoggedModels, RunFact, RunFacts, VersionFile, VersionFiles};
+pub use ports::{DatasetFact, LoggedModels, RunFact, RunFacts, SOURCE_ELSEWHERE, VersionFile, VersionFiles};
 pub use service::{Governance, NewVersion, Registry};
 
 pub const MIGRATIONS: MigrationSet = migrations!("registry", 1 => "0001_models", 2 => "0002_governance");

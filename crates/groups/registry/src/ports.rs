@@ -33,6 +33,9 @@ pub struct VersionFile {
     pub size_bytes: u64,
 }
 
+/// The code of a failure that says: the files of this version are not on this server.
+pub const SOURCE_ELSEWHERE: &str = "registry/source";
+
 /// Where files of versions lie.
 #[async_trait]
 pub trait VersionFiles: Send + Sync + 'static {
@@ -68,7 +71,11 @@ pub struct DatasetFact {
 pub struct RunFact {
     pub id: String,
     pub name: String,
+    /// As the client that logged it says.
     pub user: String,
+    /// Who asked for it, as this server knows its callers; empty when that is not known.
+    #[serde(default)]
+    pub created_by: String,
     pub status: String,
     pub params: BTreeMap<String, String>,
     /// The newest value of each, if it is finite.

@@ -8,7 +8,7 @@ pub struct Band {
     pub to: f64,
     pub first: f64,
     pub last: f64,
-    /// NaN when every value in it is NaN.
+    /// NaN when no value in it is finite.
     pub min: f64,
     pub max: f64,
     pub points: usize,
@@ -17,8 +17,8 @@ pub struct Band {
 /// At most `width` bands over points sorted by x; one band a point when there are no more than `width`. `place` says (x, y).
 ///
 /// The x range is cut into `width` equal columns; empty ones give no band. The smallest and the largest y of the whole
-/// series are each the min or max of some band, so a spike survives any width. NaN values count as points and touch neither
-/// min nor max. Points with an x that is not finite are left out.
+/// series are each the min or max of some band, so a spike survives any width. NaN and infinities count as points and touch
+/// neither min nor max. Points with an x that is not finite are left out.
 pub fn bands<P>(points: &[P], place: impl Fn(&P) -> (f64, f64), width: usize) -> Vec<Band> {
     let finite = || points.iter().map(&place).filter(|(x, _)| x.is_finite());
     let (Some((low, _)), Some((high, _))) = (finite().next(), finite().next_back()) else {
@@ -35,11 +35,16 @@ pub fn bands<P>(points: &[P], place: impl Fn(&P) -> (f64, f64), width: usize) ->
             Some(band) if !all && place == current => {
                 band.to = x;
                 band.last = y;
-                band.min = band.min.min(y);
-                band.max = band.max.max(y);
+                if y.is_finite() {
+                    band.min = band.min.min(y);
+                    band.max = band.max.max(y);
+                }
                 band.points += 1;
             }
-            _ => found.push(Band { from: x, to: x, first: y, last: y, min: y, max: y, points: 1 }),
+            _ => {
+                let bound = if y.is_finite() { y } else { f64::NAN };
+                found.push(Band { from: x, to: x, first: y, last: y, min: bound, max: bound, points: 1 });
+            }
         }
         current = place;
     }

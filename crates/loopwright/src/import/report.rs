@@ -149,7 +149,7 @@ impl Report {
             .map(|(name, there, here)| json!({"name": name, "id_there": there, "id_here": here.to_string()}))
             .collect();
         json!({"dry_run": dry_run, "counts": counts, "moved_experiments": moved, "refused": self.refused,
-            "mismatches": self.mismatches, "complete": !self.has_mismatches()})
+            "mismatches": self.mismatches, "complete": !self.has_mismatches() && self.refused.is_empty()})
     }
 
     fn text(&self, dry_run: bool) -> String {

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use group_experiments::Experiments;
 use group_loops::{PortResult, ProjectFile, ProjectFiles};
 use group_projects::Projects;
-use group_registry::{Registry, VersionState};
+use group_registry::{Registry, RegistryError, VersionState};
 use group_serving::ModelSource;
 use platform_primitives::{ErrorKind, Failure};
 
@@ -43,6 +43,18 @@ impl ModelSource for RegisteredFiles {
         let (digest, bytes) =
             self.experiments.read_artifact(&format!("{folder}/{path}")).await.map_err(failure)?;
         let gated = self.registry.get_version(model, version).await.map_err(failure)?.digest;
+        match self.registry.signature(model, version).await {
+            Ok(signature) => {
+                let signed =
+                    signature.files.iter().any(|file| file.path == path && file.digest == digest.as_str());
+                if !signed {
+                    let message = format!("{path} of {model}/{version} is not the one that was signed");
+                    return Err(Failure::new(ErrorKind::Conflict, "registry/files-changed", message));
+                }
+            }
+            Err(RegistryError::NotSigned { .. }) => {}
+            Err(error) => return Err(failure(error)),
+        }
         // `MLmodel` describes; the model file is what was gated and approved.
         if path != "MLmodel" && gated.is_some_and(|gated| gated != digest.as_str()) {
             let message = format!("the bytes of {model}/{version} are not the ones that were gated");
@@ -57,6 +69,7 @@ impl ModelSource for RegisteredFiles {
         let is_guarded = self.registry.is_guarded(model).await.map_err(failure)?;
         let free = !is_guarded || matches!(row.state, VersionState::Approved | VersionState::Serving);
         if free {
+            self.registry.check_current(&row).map_err(failure)?;
             // What was signed is deployed as it was signed. Once here, and not with every request.
             return self.registry.check_signed(model, version).await.map_err(failure);
         }

@@ -4,8 +4,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use group_experiments::{Experiments, RunRecord};
-use group_registry::{DatasetFact, ModelVersion, RunFact, RunFacts, VersionFile, VersionFiles};
+use group_experiments::{ExperimentError, Experiments, RunRecord};
+use group_registry::{
+    DatasetFact, ModelVersion, RunFact, RunFacts, SOURCE_ELSEWHERE, VersionFile, VersionFiles,
+};
 use platform_blobs::{BlobDigest, Blobs};
 use platform_primitives::{ErrorKind, Failure, Fault as _};
 use sha2::{Digest as _, Sha256};
@@ -16,14 +18,15 @@ type PortResult<T> = Result<T, Failure>;
 
 /// The folder of a version's files among the artifacts.
 pub(super) async fn folder(experiments: &Experiments, version: &ModelVersion) -> PortResult<String> {
-    if !version.logged_model_id.is_empty() {
-        let logged = experiments.get_logged_model(&version.logged_model_id).await.map_err(failure)?;
+    // Where clients download it from, whatever the version says of its logged model.
+    if let Some(id) = version.location.strip_prefix("models:/") {
+        let logged = experiments.get_logged_model(id).await.map_err(elsewhere)?;
         return Ok(logged.artifact_folder());
     }
     if let Some(rest) = version.location.strip_prefix("runs:/")
         && let Some((run, path)) = rest.split_once('/')
     {
-        let run = experiments.get_run(run).await.map_err(failure)?;
+        let run = experiments.get_run(run).await.map_err(elsewhere)?;
         return Ok(format!("{}/{path}", run.artifact_folder()));
     }
     if let Some(path) = version.location.strip_prefix("mlflow-artifacts:/") {
@@ -33,7 +36,15 @@ pub(super) async fn folder(experiments: &Experiments, version: &ModelVersion) ->
         "the files of {}/{} are at {:?}, which is not on this server",
         version.model, version.version, version.location
     );
-    Err(Failure::new(ErrorKind::Invalid, "registry/source", message))
+    Err(Failure::new(ErrorKind::Invalid, SOURCE_ELSEWHERE, message))
+}
+
+/// What is not here is elsewhere, for the registry.
+fn elsewhere(error: ExperimentError) -> Failure {
+    match error.kind() {
+        ErrorKind::NotFound => Failure::new(ErrorKind::NotFound, SOURCE_ELSEWHERE, error.to_string()),
+        _ => failure(error),
+    }
 }
 
 /// Files of versions are artifacts; their bytes are blobs.
@@ -87,7 +98,10 @@ pub struct RecordedRuns(pub Experiments);
 impl RunFacts for RecordedRuns {
     async fn run(&self, run: &str) -> PortResult<Option<RunFact>> {
         match self.0.get_record(run).await {
-            Ok(record) => Ok(Some(fact(&record))),
+            Ok(record) => {
+                let created_by = self.0.creator_of_run(run).await.map_err(failure)?;
+                Ok(Some(RunFact { created_by, ..fact(&record) }))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failure(error)),
         }
@@ -111,6 +125,7 @@ fn fact(record: &RunRecord) -> RunFact {
         id: record.run.id.clone(),
         name: record.run.name.clone(),
         user: record.run.user.clone(),
+        created_by: String::new(),
         status: record.run.status.name().to_owned(),
         params: record.params.clone(),
         metrics,

@@ -23,22 +23,37 @@ pub(crate) fn check_text(query: &str) -> Result<(), QueryError> {
             "the query has {length} bytes, at most {TEXT_BYTES} are taken"
         )));
     }
-    let (mut open, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in query.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' | b'(' if !quoted => open += 1,
-            b'}' | b']' | b')' if !quoted => open = open.saturating_sub(1),
+    let bytes = query.as_bytes();
+    let (mut open, mut at) = (0_usize, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'#' => at += bytes[at..].iter().take_while(|byte| !matches!(byte, b'\n' | b'\r')).count(),
+            b'"' if bytes[at..].starts_with(BLOCK) => {
+                at = end_of(bytes, at + BLOCK.len(), |rest| rest.starts_with(BLOCK)) + BLOCK.len() - 1;
+            }
+            b'"' => at = end_of(bytes, at + 1, |rest| matches!(rest[0], b'"' | b'\n' | b'\r')),
+            b'{' | b'[' | b'(' => open += 1,
+            b'}' | b']' | b')' => open = open.saturating_sub(1),
             _ => {}
         }
+        at += 1;
         if open > BRACKETS {
             let text = format!("the query opens {open} brackets in each other, at most {BRACKETS} are taken");
             return Err(QueryError::Limit(text));
         }
     }
     Ok(())
+}
+
+/// The fence of a text of many lines.
+const BLOCK: &[u8] = b"\"\"\"";
+
+/// Where the text that goes on at `at` ends; what follows a backslash ends nothing.
+fn end_of(bytes: &[u8], mut at: usize, ends: impl Fn(&[u8]) -> bool) -> usize {
+    while at < bytes.len() && !ends(&bytes[at..]) {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    at
 }
 
 pub(crate) fn check(document: &ExecutableDocument) -> Result<(), QueryError> {
@@ -122,6 +137,10 @@ mod tests {
         assert_eq!(refused("{ a { b } }"), None);
         assert!(refused(&"{a".repeat(100_000)).unwrap().contains("bytes"));
         assert!(refused(&"{a".repeat(100)).unwrap().contains("brackets"));
+        for cover in ["#\"\n", "#\\", "\"}\" \"\"\"\"\"\"", "\"\"\" \" \"\"\""] {
+            let hidden = format!("{cover}\n{}", "{a".repeat(1_000));
+            assert!(refused(&hidden).unwrap().contains("brackets"), "{cover}");
+        }
         let deep = format!("{}{}", "{a".repeat(11), "}".repeat(11));
         assert_eq!(refused(&deep).unwrap(), "Query exceeds maximum depth of 10");
         assert!(refused(&format!("{{{}}}", "x: a ".repeat(11))).unwrap().contains("10 root fields"));

@@ -88,7 +88,10 @@ fn make(path: &Path) -> Result<Vec<u8>, SigningError> {
     let written = options.open(&staged).and_then(|mut file| {
         file.write_all(pem(PRIVATE, document.as_ref()).as_bytes())?;
         file.sync_all()?;
-        fs_err::rename(&staged, path)
+        // Not over a key that another process made meanwhile; and the folder too survives a loss of power.
+        fs_err::hard_link(&staged, path)?;
+        fs_err::remove_file(&staged)?;
+        path.parent().map_or(Ok(()), |folder| fs_err::File::open(folder)?.sync_all())
     });
     written.map_err(SigningError::KeyFile)?;
     Ok(document.as_ref().to_vec())

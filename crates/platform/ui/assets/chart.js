@@ -4,8 +4,14 @@ import { read, remember, say, whenThere } from "./page.js";
 
 const HEIGHT = 240;
 const READOUT = 12;
-/** News come several times a second while a model trains; histories are read again less often. */
+/** Points are no news on the stream: while a run is under way its histories are read again this often. */
 const REFRESH_MS = 3000;
+
+/** A time, or the number when it is none. */
+function clock(value) {
+  const at = new Date(value * 1000);
+  return Number.isNaN(at.getTime()) ? String(value) : at.toISOString().slice(0, 19).replace("T", " ");
+}
 
 /** Steps that are there twice become one with both values in its band. */
 export function merged(run) {
@@ -166,7 +172,7 @@ function start(area) {
     const log = field("log").checked;
     const { data, series, bands, width } = content(card, Number(field("smooth").value), log);
     const axis = { stroke: variable("--muted"), grid: { stroke: variable("--line"), width: 1 }, ticks: { stroke: variable("--line"), width: 1 } };
-    const label = { step: (value) => short(value), relative: elapsed, time: (value) => new Date(value * 1000).toISOString().slice(0, 19).replace("T", " ") }[across];
+    const label = { step: (value) => short(value), relative: elapsed, time: clock }[across];
     const scaleX = { time: across === "time" };
     if (card.range) scaleX.range = [...card.range];
     card.plot = new uPlot(
@@ -292,6 +298,10 @@ function start(area) {
       if (!document.hidden) visible().forEach(fetchCard);
     }, REFRESH_MS);
   });
+  setInterval(() => {
+    if (document.hidden) return;
+    for (const card of visible()) if (card.answer?.runs.some((run) => run.running)) fetchCard(card);
+  }, REFRESH_MS);
   const redraw = () => visible().forEach(draw);
   new MutationObserver(redraw).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);

@@ -26,7 +26,9 @@ if (stream && window.EventSource) {
           timer = null;
           const field = document.activeElement;
           const typing = field && /^(INPUT|TEXTAREA|SELECT)$/.test(field.tagName);
-          if (!typing) document.body.dispatchEvent(new Event("live"));
+          const tell = () => document.body.dispatchEvent(new Event("live"));
+          if (typing) field.addEventListener("blur", tell, { once: true });
+          else tell();
         }, INTERVAL_MS);
       }
     });

@@ -109,6 +109,11 @@ function start(section) {
     try {
       const answer = await read(url, request.signal);
       if (own !== generation) return;
+      // The server chose other columns: this page was opened before there was anything to choose from.
+      if (page === 0 && !section.dataset.columns && answer.columns) {
+        location.reload();
+        return;
+      }
       pages.set(page, answer.rows);
       pinned = answer.pinned;
       total = answer.total;
@@ -218,8 +223,11 @@ function start(section) {
   const toggle = (set, id) => (set.has(id) ? set.delete(id) : set.add(id));
   function select(run) {
     if (all) {
+      // Nobody who unticks one of all wants that one alone.
       all = false;
       chosen.clear();
+      render(true);
+      return;
     }
     if (chosen.has(run.id)) chosen.delete(run.id);
     else chosen.set(run.id, run);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::handler::Handler;
 use axum::middleware::{self, Next};
@@ -126,7 +126,11 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
                 within(deadline, dialect, request, next)
             })),
             None => router.layer(middleware::from_fn(|request: Request, next: Next| {
-                next.run(request.map(|body| Body::new(TimeoutBody::new(BODY_DEADLINE, body))))
+                // An empty body stays known as one.
+                next.run(request.map(|body| match body.is_end_stream() {
+                    true => body,
+                    false => Body::new(TimeoutBody::new(BODY_DEADLINE, body)),
+                }))
             })),
         };
         Surface { router: router.with_state(state), table: self.table }

@@ -110,6 +110,11 @@ pub(crate) fn unlink_experiment(tx: &mut Tx<'_>, id: &str, experiment: &str) -> 
 
 /// With its records; whether it was there.
 pub(crate) fn delete_dataset(tx: &mut Tx<'_>, id: &str) -> Result<bool> {
+    // Whoever puts records holds this row.
+    let sql = format!("SELECT id FROM evaluation_datasets WHERE id = $1{}", tx.for_update());
+    if tx.query_one(&sql, args![id])?.is_none() {
+        return Ok(false);
+    }
     for table in ["evaluation_dataset_tags", "evaluation_dataset_experiments", "evaluation_records"] {
         tx.execute(&format!("DELETE FROM {table} WHERE dataset_id = $1"), args![id])?;
     }

@@ -9,17 +9,10 @@ const JOINED: &str = "FROM scorers s JOIN scorer_versions v ON v.scorer_id = s.i
 
 /// Gives the version its number; the first one makes the scorer.
 pub(crate) fn insert_scorer_version(tx: &mut Tx<'_>, new: &mut ScorerVersion) -> Result<()> {
-    let id = new_id();
-    tx.execute(
-        "INSERT INTO scorers (id, experiment_id, name, last_version) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING",
-        args![id, &new.experiment, &new.name],
-    )?;
-    tx.execute(
-        "UPDATE scorers SET last_version = last_version + 1 WHERE experiment_id = $1 AND name = $2",
-        args![&new.experiment, &new.name],
-    )?;
-    let sql = "SELECT id, last_version FROM scorers WHERE experiment_id = $1 AND name = $2";
-    if let Some(row) = tx.query_one(sql, args![&new.experiment, &new.name])? {
+    let sql = "INSERT INTO scorers (id, experiment_id, name, last_version) VALUES ($1, $2, $3, 1) \
+               ON CONFLICT (experiment_id, name) DO UPDATE SET last_version = scorers.last_version + 1 \
+               RETURNING id, last_version";
+    if let Some(row) = tx.query_one(sql, args![new_id(), &new.experiment, &new.name])? {
         (new.scorer, new.version) = (row.string(0)?, row.int(1)?);
     }
     tx.execute(
@@ -60,8 +53,8 @@ pub(crate) fn delete_scorer(
     name: &str,
     version: Option<i64>,
 ) -> Result<Option<String>> {
-    let sql = "SELECT id FROM scorers WHERE experiment_id = $1 AND name = $2";
-    let Some(row) = tx.query_one(sql, args![experiment, name])? else { return Ok(None) };
+    let sql = format!("SELECT id FROM scorers WHERE experiment_id = $1 AND name = $2{}", tx.for_update());
+    let Some(row) = tx.query_one(&sql, args![experiment, name])? else { return Ok(None) };
     let id = row.string(0)?;
     let gone = match version {
         Some(version) => tx.execute(

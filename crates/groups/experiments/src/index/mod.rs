@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use platform_db::Db;
-use tokio::sync::RwLock;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::ExperimentError;
 use crate::store::{self, LIST_MAX, View};
@@ -22,6 +22,8 @@ pub(crate) use plan::{Plan, Token, is_smaller_better};
 pub(crate) use shard::Hit;
 use shard::Shard;
 
+/// How often a search loads its columns again because others made room for theirs.
+const ATTEMPTS: usize = 8;
 /// Runs read at a time while a column is loaded.
 const LOAD_PAGE: usize = 2_000;
 
@@ -62,10 +64,8 @@ impl RunIndex {
         let token = token.map(Arc::new);
         let mut hits: Vec<Hit> = Vec::new();
         for experiment in experiments {
-            let shard = self.shard(*experiment);
-            self.bring_up_to_date(db, *experiment, &shard, plan).await?;
+            let shard = self.ready(db, *experiment, plan).await?;
             let (plan, token) = (Arc::clone(plan), token.clone());
-            let shard = shard.read_owned().await;
             // A large scan takes milliseconds: not on the threads that answer everybody.
             let found = match shard.len() > 10_000 {
                 true => {
@@ -88,6 +88,25 @@ impl RunIndex {
         // Marks are kept from now on, so that nothing that is written while the shard loads is missed.
         lock(&self.changed).entry(experiment).or_default();
         Arc::clone(lock(&self.shards).entry(experiment).or_default())
+    }
+
+    /// The experiment's shard, held, with what the plan looks at.
+    async fn ready(
+        self: &Arc<Self>,
+        db: &Db,
+        experiment: i64,
+        plan: &Arc<Plan>,
+    ) -> Result<OwnedRwLockReadGuard<Shard>, ExperimentError> {
+        let shard = self.shard(experiment);
+        for _ in 0..ATTEMPTS {
+            self.bring_up_to_date(db, experiment, &shard, plan).await?;
+            let held = Arc::clone(&shard).read_owned().await;
+            // Another search may have made room for its own columns meanwhile.
+            if held.missing(plan).is_none() {
+                return Ok(held);
+            }
+        }
+        Err(ExperimentError::SearchFailed)
     }
 
     async fn bring_up_to_date(
@@ -127,6 +146,7 @@ impl RunIndex {
     ) -> Result<(), ExperimentError> {
         let mut shard = shard.write().await;
         if let Some(missing) = shard.missing(plan) {
+            shard.make_room(plan, missing.len());
             // A full pass sees every marked run in its newest state.
             let taken = lock(&self.changed).insert(experiment, HashSet::new());
             if let Err(error) = load(db, experiment, &mut shard, missing).await {

@@ -9,6 +9,9 @@ use super::columns::{Column, Texts, is_missing, missing, number_rank};
 use super::plan::{Aggregate, Attribute, ColumnKey, Node, Plan, SortValue, Token};
 use crate::store::{StoredRun, View, parse_texts};
 
+/// Columns of one experiment in memory: a reader can name any key.
+const COLUMNS_MAX: usize = 64;
+
 /// A run that a search found, with its place in the order.
 pub(crate) struct Hit {
     pub run_id: String,
@@ -45,6 +48,14 @@ impl Shard {
 
     pub fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// Before `more` columns are loaded: when there would be too many, those that the plan does not look at go.
+    pub fn make_room(&mut self, plan: &Plan, more: usize) {
+        if self.columns.len() + more > COLUMNS_MAX {
+            let needed = plan.columns();
+            self.columns.retain(|key, _| needed.contains(&key));
+        }
     }
 
     pub fn begin(&mut self, missing: Vec<ColumnKey>) {

@@ -118,9 +118,7 @@ impl RunIndex {
         plan: &Arc<Plan>,
         work: impl FnOnce(&Shard) -> T + Send + 'static,
     ) -> Result<T, ExperimentError> {
-        let shard = self.shard(experiment);
-        self.bring_up_to_date(db, experiment, &shard, plan).await?;
-        let shard = shard.read_owned().await;
+        let shard = self.ready(db, experiment, plan).await?;
         if shard.len() <= INLINE_RUNS {
             return Ok(work(&shard));
         }

@@ -301,7 +301,9 @@ pub(super) async fn history_interval(
             return Err(refusal(message.to_owned()).into());
         }
     };
-    let runs: Vec<String> = runs.into_iter().map(str::to_owned).collect();
+    let mut runs: Vec<String> = runs.into_iter().map(str::to_owned).collect();
+    runs.sort_unstable();
+    runs.dedup();
     let found = service.thinned_history(&runs, key, range, most as usize).await?;
     let mut body = "{\"metrics\":[".to_owned();
     let mut first = true;

@@ -1,9 +1,10 @@
-//! Files as others read them: what lies under a folder.
+//! What other groups ask: the files under a folder, who made a run.
+
+use platform_events::EventFilter;
 
 use super::{Experiments, Result};
-use crate::ExperimentError;
 use crate::artifacts::ArtifactPath;
-use crate::store;
+use crate::{ExperimentError, kinds, store};
 
 /// More files than any model has.
 const MAX_FILES: usize = 10_000;
@@ -19,6 +20,17 @@ pub struct StoredFile {
 }
 
 impl Experiments {
+    /// Who asked for the run, as this server knows its callers; empty for a run that was imported.
+    pub async fn creator_of_run(&self, run: &str) -> Result<String> {
+        let filter = EventFilter {
+            subject: Some(format!("run:{run}")),
+            kind_prefix: Some(kinds::RUN_CREATED.to_owned()),
+            ..EventFilter::default()
+        };
+        let found = self.events.list(filter, 0, 1).await?;
+        Ok(found.into_iter().next().map(|event| event.actor).unwrap_or_default())
+    }
+
     /// Every file under `folder`, at any depth, folder by folder.
     pub async fn files_under(&self, folder: &str) -> Result<Vec<StoredFile>> {
         let root = folder.trim_end_matches('/');

@@ -62,6 +62,7 @@ impl Experiments {
         place: (usize, usize),
     ) -> Result<RunWindow> {
         let plan = Plan::new(filter, order)?;
+        self.get_experiment(&experiment.to_string()).await?;
         let window = self.index.window(&self.db, experiment, view, plan, place).await?;
         Ok(RunWindow { total: window.total, records: self.records(window.ids).await? })
     }
@@ -95,6 +96,7 @@ impl Experiments {
         (filter, order): (&str, &[String]),
     ) -> Result<Vec<String>> {
         let plan = Plan::new(filter, order)?;
+        self.get_experiment(&experiment.to_string()).await?;
         Ok(self.index.window(&self.db, experiment, view, plan, (0, usize::MAX)).await?.ids)
     }
 
@@ -120,6 +122,7 @@ impl Experiments {
 
     /// Keys of metrics, params and tags of an experiment that hold `needle`.
     pub(crate) async fn keys(&self, experiment: i64, needle: &str, most: usize) -> Result<FoundKeys> {
+        self.get_experiment(&experiment.to_string()).await?;
         self.index.keys(&self.db, experiment, needle, most).await
     }
 

@@ -205,11 +205,18 @@ fn tail_points(
 /// Chunks with points of one series at `from` or later, by their first time.
 fn chunk_places(rows: &mut impl Rows, run: &str, key: &str, from: i64) -> Result<Vec<(ChunkPlace, i64)>> {
     let places = rows.rows(
-        "SELECT level, fold, part, first_ms FROM metric_chunks WHERE run_id = $1 AND first_key <= $2 \
-         AND last_key >= $2 AND last_ms >= $3 ORDER BY first_ms, level, fold, part",
-        args![run, key, from],
+        "SELECT level, fold, part, first_ms, first_key, last_key FROM metric_chunks WHERE run_id = $1 \
+         AND last_ms >= $2 ORDER BY first_ms, level, fold, part",
+        args![run, from],
     )?;
-    places.iter().map(|row| Ok(((row.int(0)?, row.int(1)?, row.int(2)?), row.int(3)?))).collect()
+    let mut found = Vec::new();
+    for row in &places {
+        // Compared here, by bytes, as chunks are cut: a database may order texts by a language.
+        if row.text(4)? <= key && key <= row.text(5)? {
+            found.push(((row.int(0)?, row.int(1)?, row.int(2)?), row.int(3)?));
+        }
+    }
+    Ok(found)
 }
 
 fn chunk_points(rows: &mut impl Rows, run: &str, key: &str, place: ChunkPlace) -> Result<Vec<Point>> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{precise, slot};
 use super::{RUNS_MAX, id_list};
-use crate::model::RunRecord;
+use crate::model::{RunRecord, RunStatus};
 use crate::service::Axis;
 use crate::{ExperimentError, Experiments};
 
@@ -42,6 +42,8 @@ struct RunSeries {
     id: String,
     name: String,
     slot: u32,
+    /// More points may come.
+    running: bool,
     x: Vec<f64>,
     last: Vec<f64>,
     min: Vec<f64>,
@@ -98,6 +100,7 @@ pub(super) async fn series(
         id: record.run.id.clone(),
         name: record.run.name.clone(),
         slot: slot(&record.run.id),
+        running: record.run.status == RunStatus::Running,
         x: bands.iter().map(|band| band.to).collect(),
         last: bands.iter().map(|band| band.last).collect(),
         min: bands.iter().map(|band| band.min).collect(),

@@ -153,7 +153,7 @@ fn line(fields: &[String]) -> String {
 
 fn quoted(field: &str) -> String {
     let is_number = field.parse::<f64>().is_ok();
-    let formula = field.starts_with(['=', '+', '-', '@', '\t']) && !is_number;
+    let formula = field.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && !is_number;
     let field = if formula { format!("'{field}") } else { field.to_owned() };
     match field.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", field.replace('"', "\"\"")),

@@ -85,7 +85,10 @@ fn id_list(text: &str) -> Vec<String> {
 
 /// Back to a page of ours after a change; `query` is what the form kept of its URL.
 fn back_to(path: &str, query: &str) -> Redirect {
-    match query.strip_prefix('?').filter(|query| !query.is_empty()) {
+    match query
+        .strip_prefix('?')
+        .filter(|query| !query.is_empty() && query.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
         Some(query) => Redirect::to(&format!("{path}?{query}")),
         None => Redirect::to(path),
     }

@@ -140,6 +140,8 @@ impl Row {
 pub(super) struct Rows {
     total: usize,
     offset: usize,
+    /// Terms of the columns, joined by commas, as the page keeps them.
+    columns: String,
     rows: Vec<Row>,
     pinned: Vec<Row>,
 }
@@ -167,6 +169,7 @@ pub(super) async fn rows(
     Ok(Json(Rows {
         total: window.total,
         offset: ask.offset,
+        columns: columns.iter().map(|column| column.term.clone()).collect::<Vec<_>>().join(","),
         rows: window.records.iter().map(|record| Row::new(record, &columns)).collect(),
         pinned: pinned(&service, &ask, &columns).await?,
     }))

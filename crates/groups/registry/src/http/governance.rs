@@ -25,6 +25,7 @@ pub(crate) fn governance_surface(service: &Registry) -> Surface {
         .get("/api/v1/signing-key", read, signing_key)
         .get(&of_model("/gates"), read, gates)
         .route(Method::PUT, &of_model("/gates"), approve, put_gates)
+        .route(Method::DELETE, &of_model("/gates"), approve, delete_gates)
         .get(&of_model("/compare"), read, compare)
         .route(Method::PUT, &of_model("/card"), track, put_model_card)
         .get(&of_model("/card-diff"), read, card_diff)
@@ -52,6 +53,15 @@ type OfVersion = Path<(String, i64)>;
 async fn signing_key(State(service): State<Registry>) -> ProblemResult<Response> {
     let pem = service.public_key().await?;
     Ok(([(header::CONTENT_TYPE, "application/x-pem-file")], pem).into_response())
+}
+
+async fn delete_gates(
+    State(service): State<Registry>,
+    Path(model): Path<String>,
+    Caller(caller): Caller,
+) -> ProblemResult<Json<Value>> {
+    service.delete_gate_policy(&caller.name, &model).await?;
+    Ok(Json(json!({})))
 }
 
 async fn gates(State(service): State<Registry>, Path(model): Path<String>) -> ProblemResult<Json<Value>> {

@@ -84,8 +84,8 @@ impl Registry {
     pub(crate) async fn bom(&self, model: &str, version: i64) -> Result<Value> {
         let row = self.get_version(model, version).await?;
         let files = self.files_here(&row).await?;
-        let manifest = super::files::manifest(&files);
-        Ok(bom::document(&self.card(&row).await?, &manifest, row.created))
+        let manifest = (!files.is_empty()).then(|| super::files::manifest(&files));
+        Ok(bom::document(&self.card(&row).await?, manifest.as_deref(), row.created))
     }
 
     /// What people say of a model, or of one version of it; it replaces what they said there before.

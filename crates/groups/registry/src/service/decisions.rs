@@ -4,7 +4,7 @@ use platform_events::{Event, EventFilter};
 use platform_primitives::Timestamp;
 use serde_json::{Value, json};
 
-use super::gates::{gated_run_author, stored};
+use super::gates::{gated_policy, gated_run_authors, stored};
 use super::versions::state_change;
 use super::{Registry, Result, locked_model, locked_version};
 use crate::model::{Approval, Decision, ModelVersion, RegisteredModel, StoredSignature, VersionState};
@@ -19,7 +19,9 @@ struct Verdict {
     digest: Option<String>,
     expires: Option<Timestamp>,
     reason: String,
-    run_author: Option<String>,
+    run_authors: Vec<String>,
+    /// The digest of the policy that the version was judged by; none: a loop judged it.
+    judged_by: Option<String>,
     /// Over the files as they are now.
     signature: Option<StoredSignature>,
     card: Option<Value>,
@@ -74,16 +76,19 @@ impl Registry {
         check_reason(reason)?;
         let row = self.get_version(model, version).await?;
         let signature = self.sign(&row).await?;
-        let run_author = match gated_run_author(&self.decisions(model, version).await?) {
-            Some(author) => Some(author),
-            None => self.run_fact(&row.run_id).await?.map(|run| run.user),
-        };
+        let decisions = self.decisions(model, version).await?;
+        let mut run_authors = gated_run_authors(&decisions);
+        if let Some(run) = self.run_fact(&row.run_id).await? {
+            run_authors.extend([run.user, run.created_by]);
+        }
+        let judged_by = gated_policy(&decisions);
         let card = match self.governing.is_some() {
             true => Some(self.card(&row).await?),
             false => None,
         };
         let digest = digest.map(str::to_owned);
-        let verdict = Verdict { digest, expires, reason: reason.to_owned(), run_author, signature, card };
+        let reason = reason.to_owned();
+        let verdict = Verdict { digest, expires, reason, run_authors, judged_by, signature, card };
         self.change_version(&approver.name, model, version, move |registry, tx, actor, model, row| {
             registry.approve_locked(tx, actor, model, row, verdict)
         })
@@ -101,7 +106,11 @@ impl Registry {
     ) -> Result<()> {
         let (before, now) = (row.state, self.events.now());
         check_approver(actor, row, &verdict)?;
-        let policy = store::gate_policy(tx, &model.name)?.map(|(text, _)| stored(&text)).transpose()?;
+        let policy = store::gate_policy(tx, &model.name)?;
+        if policy.as_ref().is_some_and(|(_, digest)| verdict.judged_by.as_ref() != Some(digest)) {
+            return Err(RegistryError::PolicyChanged { model: row.model.clone(), version: row.version });
+        }
+        let policy = policy.map(|(text, _)| stored(&text)).transpose()?;
         let quorum = policy.as_ref().map_or(1, |policy| policy.quorum);
         let usual = policy.and_then(|policy| policy.approval_days).map(|days| now.plus_days(days));
         let expires = verdict.expires.or(usual);
@@ -115,6 +124,7 @@ impl Registry {
             store::delete_approvals(tx, row)?;
             given.clear();
         }
+        given.retain(|approval| approval.expires.is_none_or(|end| end > now));
         if given.iter().any(|approval| approval.approver == actor) {
             return Err(RegistryError::AlreadyApproved {
                 actor: actor.to_owned(),
@@ -335,14 +345,16 @@ fn check_author(actor: &str, version: &ModelVersion) -> Result<()> {
 /// Another person than made it, on the bytes that were gated.
 fn check_approver(actor: &str, version: &ModelVersion, verdict: &Verdict) -> Result<()> {
     check_author(actor, version)?;
-    if verdict.run_author.as_deref() == Some(actor) {
+    if verdict.run_authors.iter().any(|author| author == actor) {
         let (actor, model) = (actor.to_owned(), version.model.clone());
         return Err(RegistryError::OwnRun { actor, model, version: version.version });
     }
     let named =
         verdict.digest.is_none() || verdict.digest == version.digest || verdict.digest == version.manifest;
     let found = verdict.signature.as_ref().map(|signature| &signature.manifest);
-    let gated = version.manifest.is_none() || version.manifest.as_ref() == found;
+    // A loop's gate names the one file that it judged, and its manifest is not kept.
+    let of_loop = version.manifest.is_none() && version.digest.is_some();
+    let gated = of_loop || version.manifest.as_ref() == found;
     match named && gated {
         true => Ok(()),
         false => Err(RegistryError::DigestChanged { model: version.model.clone(), version: version.version }),

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{Registry, Result};
 use crate::evaluation::{Evaluation, EvaluationKind, Loss, Paired, Rows, compare};
+use crate::model::VersionState;
 use crate::names::check_length;
 use crate::{RegistryError, kinds, store};
 
@@ -52,6 +53,15 @@ impl Registry {
         };
         let kept = evaluation.clone();
         self.change_version(actor, model, version, move |registry, tx, actor, model, row| {
+            // Later versions are judged against it: nobody puts another one before it.
+            let is_decided = !matches!(
+                row.state,
+                VersionState::Registered | VersionState::Refused | VersionState::AwaitingApproval
+            );
+            if is_decided && store::has_evaluation(tx, row, &kept.dataset)? {
+                let rule = format!("the version is {}: its evaluation stays", row.state.name());
+                return Err(RegistryError::Evaluation { dataset: kept.dataset, rule });
+            }
             store::insert_evaluation(tx, row, &kept)?;
             let payload = json!({"dataset": kept.dataset, "rows": kept.rows, "digest": kept.digest,
                 "metrics": kept.metrics});

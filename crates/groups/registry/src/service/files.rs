@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::{Registry, Result};
 use crate::model::{FileScan, ModelVersion, StoredSignature};
-use crate::ports::{RunFact, RunFacts, VersionFile, VersionFiles};
+use crate::ports::{RunFact, RunFacts, SOURCE_ELSEWHERE, VersionFile, VersionFiles};
 use crate::{RegistryError, store};
 
 /// Versions that wait for their scan after they were registered; further ones are scanned when somebody asks.
@@ -97,8 +97,6 @@ impl Registry {
         let (registry, version) = (self.clone(), version.clone());
         tokio::spawn(async move {
             let _place = place;
-            // The semaphore is never closed: an error would only mean to go on without a turn.
-            let _turn = governing.turn.acquire().await.ok();
             match registry.scan_version(&version).await {
                 // A source that is elsewhere has no files here.
                 Err(RegistryError::Port(error)) if is_elsewhere(&error) => {}
@@ -119,17 +117,39 @@ impl Registry {
         let mut kept = store::file_scans(&self.db, &digests, SCANNER).await?;
         let mut scans = Vec::new();
         for file in files {
-            let (verdict, findings) = match kept.get(&file.digest) {
+            // The name of a file is part of what readers make of it.
+            let key = (file.digest.clone(), file_name(&file.path));
+            let (verdict, findings) = match kept.get(&key) {
                 Some(found) => found.clone(),
                 None => {
-                    let found = self.scan_file(&file).await?;
-                    kept.insert(file.digest.clone(), found.clone());
+                    let found = self.scan_once(&file).await?;
+                    kept.insert(key, found.clone());
                     found
                 }
             };
             scans.push(scan_line(file, verdict, findings));
         }
         Ok(scans)
+    }
+
+    /// One scan at a time, in a task that its caller's patience does not end.
+    async fn scan_once(&self, file: &VersionFile) -> Result<(String, Value)> {
+        let (registry, file) = (self.clone(), file.clone());
+        let task = tokio::spawn(async move {
+            let _turn = match &registry.governing {
+                Some(governing) => governing.turn.acquire().await.ok(),
+                None => None,
+            };
+            let key = (file.digest.clone(), file_name(&file.path));
+            let digests = std::slice::from_ref(&file.digest);
+            match store::file_scans(&registry.db, digests, SCANNER).await?.remove(&key) {
+                Some(found) => Ok(found),
+                None => registry.scan_file(&file).await,
+            }
+        });
+        task.await.map_err(|error| {
+            RegistryError::Port(Failure::new(ErrorKind::Internal, "registry/scan", error.to_string()))
+        })?
     }
 
     async fn scan_file(&self, file: &VersionFile) -> Result<(String, Value)> {
@@ -149,7 +169,8 @@ impl Registry {
         let (name, findings) = (verdict.kind.name().to_owned(), findings(&verdict));
         let scan = scan_line(file.clone(), name.clone(), findings.clone());
         let now = self.events.now();
-        self.db.write(move |tx| store::put_file_scan(tx, &scan, SCANNER, now)).await?;
+        let key = file_name(&file.path);
+        self.db.write(move |tx| store::put_file_scan(tx, &scan, &key, SCANNER, now)).await?;
         Ok((name, findings))
     }
 
@@ -211,6 +232,11 @@ impl Registry {
         Ok(())
     }
 
+    /// An approval that is over lets nothing on its way.
+    pub fn check_current(&self, version: &ModelVersion) -> Result<()> {
+        version.check_approval(self.events.now())
+    }
+
     /// What was signed is deployed only as it was signed; what never was is judged by others.
     pub async fn check_signed(&self, model: &str, version: i64) -> Result<()> {
         match self.verify_files(model, version).await {
@@ -222,7 +248,12 @@ impl Registry {
 
 /// The source points to where this server keeps nothing, or the logged model is gone.
 fn is_elsewhere(error: &Failure) -> bool {
-    matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound)
+    error.code() == SOURCE_ELSEWHERE
+}
+
+/// In lower case, because that is how readers compare endings.
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or_default().to_lowercase()
 }
 
 fn by_path(files: &[VersionFile]) -> BTreeMap<String, String> {

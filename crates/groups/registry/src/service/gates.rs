@@ -57,6 +57,21 @@ impl Registry {
             .await
     }
 
+    /// From now on the model's versions need no gate.
+    pub(crate) async fn delete_gate_policy(&self, actor: &str, model: &str) -> Result<()> {
+        let (registry, actor, name) = (self.clone(), actor.to_owned(), model.to_owned());
+        self.db
+            .write(move |tx| {
+                let model = locked_model(tx, &name)?;
+                if !store::delete_gate_policy(tx, &name)? {
+                    return Err(RegistryError::NoPolicy { model: name });
+                }
+                let payload = json!({"policy": null});
+                registry.announce(tx, &model, (kinds::GATES_SET, model.subject()), &actor, payload)
+            })
+            .await
+    }
+
     /// Judges the version by its model's policy on what is recorded now, and keeps all that was used.
     pub async fn gate(&self, actor: &str, model: &str, version: i64) -> Result<ModelVersion> {
         let row = self.get_version(model, version).await?;
@@ -67,13 +82,19 @@ impl Registry {
         let policy = self.gate_policy(model).await?;
         let policy = policy.ok_or_else(|| RegistryError::NoPolicy { model: model.to_owned() })?;
         let facts = self.gate_facts(&row, &policy, owner.aliases.get(CHAMPION).copied()).await?;
+        let text = json!(policy).to_string();
+        if row.state == VersionState::AwaitingApproval
+            && is_judged(&self.decisions(model, version).await?, &digest(&text), &facts)
+        {
+            // Nothing to judge anew; approvals that were given stay.
+            return Ok(row);
+        }
         let checks = gate::judge(&policy, &facts);
         let passed = checks.iter().all(|check| check.passed);
         let (to, kind) = match passed {
             true => (VersionState::AwaitingApproval, kinds::GATE_PASSED),
             false => (VersionState::Refused, kinds::GATE_REFUSED),
         };
-        let text = json!(policy).to_string();
         let evidence = json!({"checks": checks, "policy": policy, "policy_digest": digest(&text),
             "facts": facts, "manifest": facts.manifest});
         let mut decision = self.decision("gate", to, actor, &gate::reason(&checks), evidence);
@@ -123,13 +144,14 @@ impl Registry {
         let mut comparisons = Vec::new();
         for rule in &policy.not_worse_than_champion {
             let fact = match champion {
-                None => ComparisonFact { paired: None, missing: "there is no champion yet".to_owned() },
+                None => ComparisonFact::missing("there is no champion yet"),
                 Some(champion) => {
                     let numbers = (version.version, champion);
                     let paired = self
                         .compare(&version.model, numbers, &rule.dataset, rule.loss, rule.confidence)
                         .await;
-                    compared(paired)?
+                    let fact = compared(paired)?;
+                    self.on_all_rows(&version.model, numbers, &rule.dataset, fact).await?
                 }
             };
             comparisons.push(fact);
@@ -143,7 +165,8 @@ impl Registry {
         for kind in &policy.evidence {
             evidence.insert(*kind, self.evidence(*kind, version, &files, &scans, run.as_ref()).await?);
         }
-        let (metrics, run_author) = run.map(|run| (run.metrics, run.user)).unwrap_or_default();
+        let (metrics, run_author, run_creator) =
+            run.map(|run| (run.metrics, run.user, run.created_by)).unwrap_or_default();
         Ok(GateFacts {
             metrics,
             champion,
@@ -152,7 +175,30 @@ impl Registry {
             evidence,
             manifest: (!files.is_empty()).then(|| manifest(&files)),
             run_author,
+            run_creator,
         })
+    }
+
+    /// A comparison counts when every row of the champion's evaluation was predicted, and says which evaluations it is of.
+    async fn on_all_rows(
+        &self,
+        model: &str,
+        (version, champion): (i64, i64),
+        dataset: &str,
+        fact: ComparisonFact,
+    ) -> Result<ComparisonFact> {
+        let Some(paired) = &fact.paired else { return Ok(fact) };
+        let newest = async |of: i64| -> Result<_> {
+            Ok(self.evaluations(model, of).await?.into_iter().find(|one| one.dataset == dataset))
+        };
+        let (own, champion) = (newest(version).await?, newest(champion).await?);
+        let expected = champion.as_ref().map_or(0, |evaluation| evaluation.rows);
+        if i64::try_from(paired.rows).unwrap_or(i64::MAX) < expected {
+            let missing = format!("{} of the champion's {expected} rows were predicted", paired.rows);
+            return Ok(ComparisonFact::missing(&missing));
+        }
+        let evaluations = own.into_iter().chain(champion).map(|evaluation| evaluation.id).collect();
+        Ok(ComparisonFact { evaluations, ..fact })
     }
 
     async fn evidence(
@@ -194,9 +240,9 @@ impl Registry {
 /// A comparison that cannot be made is a fact; a database that does not answer is not.
 fn compared(outcome: Result<crate::evaluation::Paired>) -> Result<ComparisonFact> {
     match outcome {
-        Ok(paired) => Ok(ComparisonFact { paired: Some(paired), missing: String::new() }),
+        Ok(paired) => Ok(ComparisonFact { paired: Some(paired), ..ComparisonFact::default() }),
         Err(error @ (RegistryError::Evaluation { .. } | RegistryError::NotEvaluated { .. })) => {
-            Ok(ComparisonFact { paired: None, missing: error.to_string() })
+            Ok(ComparisonFact::missing(&error.to_string()))
         }
         Err(error) => {
             tracing::debug!(code = error.code(), "a comparison failed");
@@ -239,9 +285,25 @@ fn digest(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 
+fn latest_gate(decisions: &[Decision]) -> Option<&Decision> {
+    decisions.iter().rfind(|decision| decision.kind == "gate")
+}
+
+/// Whether the latest judgement was on these facts by this policy.
+fn is_judged(decisions: &[Decision], policy: &str, facts: &GateFacts) -> bool {
+    latest_gate(decisions).is_some_and(|gate| {
+        gate.evidence["policy_digest"] == *policy && gate.evidence["facts"] == json!(facts)
+    })
+}
+
+/// The digest of the policy that the version was judged by.
+pub(super) fn gated_policy(decisions: &[Decision]) -> Option<String> {
+    Some(latest_gate(decisions)?.evidence.get("policy_digest")?.as_str()?.to_owned())
+}
+
 /// Who made the run of a gated version, as the gate saw it.
-pub(super) fn gated_run_author(decisions: &[Decision]) -> Option<String> {
-    let gate = decisions.iter().rfind(|decision| decision.kind == "gate")?;
-    let author = gate.evidence.get("facts")?.get("run_author")?.as_str()?;
-    (!author.is_empty()).then(|| author.to_owned())
+pub(super) fn gated_run_authors(decisions: &[Decision]) -> Vec<String> {
+    let facts = latest_gate(decisions).and_then(|gate| gate.evidence.get("facts"));
+    let author = |field: &str| facts?.get(field)?.as_str().map(str::to_owned);
+    ["run_author", "run_creator"].into_iter().filter_map(author).filter(|name| !name.is_empty()).collect()
 }

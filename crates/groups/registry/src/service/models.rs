@@ -175,11 +175,14 @@ fn new_model(
     }
 }
 
-/// The model, locked, if no loop depends on its name.
+/// The model, locked, if neither a loop nor a gate depends on its name.
 fn unowned(tx: &mut Tx<'_>, name: &str) -> Result<RegisteredModel> {
     let model = locked_model(tx, name)?;
-    match model.project.is_empty() {
-        true => Ok(model),
-        false => Err(RegistryError::Owned { model: model.name, project: model.project }),
+    if !model.project.is_empty() {
+        return Err(RegistryError::Owned { model: model.name, project: model.project });
+    }
+    match store::gate_policy(tx, name)? {
+        Some(_) => Err(RegistryError::Gated { model: model.name }),
+        None => Ok(model),
     }
 }

@@ -16,6 +16,11 @@ pub(crate) fn gate_policy(reader: &mut impl Reader, model: &str) -> Result<Optio
     rows.first().map(|row| Ok((row.string(0)?, row.string(1)?))).transpose()
 }
 
+/// Whether there was one.
+pub(crate) fn delete_gate_policy(tx: &mut Tx<'_>, model: &str) -> Result<bool> {
+    Ok(tx.execute("DELETE FROM model_gates WHERE model = $1", args![model])? > 0)
+}
+
 pub(crate) fn put_gate_policy(
     tx: &mut Tx<'_>,
     model: &str,
@@ -117,6 +122,11 @@ pub(crate) async fn signature(db: &Db, model: &str, version: i64) -> Result<Opti
         })
     })
     .transpose()
+}
+
+pub(crate) fn has_evaluation(tx: &mut Tx<'_>, version: &ModelVersion, dataset: &str) -> Result<bool> {
+    let sql = "SELECT id FROM version_evaluations WHERE model = $1 AND version = $2 AND dataset = $3 LIMIT 1";
+    Ok(tx.query_one(sql, args![&version.model, version.version, dataset])?.is_some())
 }
 
 pub(crate) fn insert_evaluation(
@@ -252,18 +262,18 @@ pub(crate) async fn file_scans(
     db: &Db,
     digests: &[String],
     scanner_version: i64,
-) -> Result<HashMap<String, (String, serde_json::Value)>> {
+) -> Result<HashMap<(String, String), (String, serde_json::Value)>> {
     let mut found = HashMap::new();
     for digests in digests.chunks(CHUNK) {
         let (holes, mut arguments) = list_of(digests);
         arguments.push(Value::Int(scanner_version));
         let sql = format!(
-            "SELECT digest, verdict, findings FROM file_scans WHERE digest IN ({holes}) AND scanner_version >= ${}",
+            "SELECT digest, verdict, findings, name FROM file_scans WHERE digest IN ({holes}) AND scanner_version >= ${}",
             arguments.len()
         );
         for row in db.read(sql, arguments).await? {
             let findings = serde_json::from_str(row.text(2)?).unwrap_or_default();
-            found.insert(row.string(0)?, (row.string(1)?, findings));
+            found.insert((row.string(0)?, row.string(3)?), (row.string(1)?, findings));
         }
     }
     Ok(found)
@@ -272,14 +282,15 @@ pub(crate) async fn file_scans(
 pub(crate) fn put_file_scan(
     tx: &mut Tx<'_>,
     scan: &FileScan,
+    name: &str,
     scanner_version: i64,
     now: Timestamp,
 ) -> Result<()> {
     tx.execute(
-        "INSERT INTO file_scans (digest, verdict, findings, scanner_version, at_ms) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (digest) DO UPDATE SET verdict = excluded.verdict, findings = excluded.findings, \
+        "INSERT INTO file_scans (digest, name, verdict, findings, scanner_version, at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest, name) DO UPDATE SET verdict = excluded.verdict, findings = excluded.findings, \
          scanner_version = excluded.scanner_version, at_ms = excluded.at_ms",
-        args![&scan.digest, &scan.verdict, scan.findings.to_string(), scanner_version, now.as_millis()],
+        args![&scan.digest, name, &scan.verdict, scan.findings.to_string(), scanner_version, now.as_millis()],
     )?;
     Ok(())
 }

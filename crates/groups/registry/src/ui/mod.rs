@@ -227,7 +227,11 @@ async fn decide(
             let digest = Some(form.digest.as_str()).filter(|digest| !digest.is_empty());
             pages.service.approve(&caller, &model, number, digest, &form.reason).await
         }
-        _ => pages.service.reject(&caller, &model, number, &form.reason).await,
+        "reject" => pages.service.reject(&caller, &model, number, &form.reason).await,
+        _ => {
+            let rule = "expected approve or reject".to_owned();
+            Err(RegistryError::Invalid { field: "decision", value: form.decision, rule })
+        }
     };
     back(&model, number, outcome)
 }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use bytes::Bytes;
 use group_registry::{
-    ModelVersion, RegistryError, RunFact, RunFacts, VersionFile, VersionFiles, VersionState,
+    ModelVersion, RegistryError, RunFact, RunFacts, SOURCE_ELSEWHERE, VersionFile, VersionFiles, VersionState,
 };
 use platform_auth::{Principal, Role};
 use platform_primitives::{ErrorKind, Failure};
@@ -46,7 +46,7 @@ impl VersionFiles for HeldFiles {
     async fn files(&self, _version: &ModelVersion) -> Result<Vec<VersionFile>, Failure> {
         let files = self.files.lock().unwrap();
         if files.is_empty() {
-            return Err(Failure::new(ErrorKind::Invalid, "test/elsewhere", "not on this server"));
+            return Err(Failure::new(ErrorKind::Invalid, SOURCE_ELSEWHERE, "not on this server"));
         }
         let file = |(path, bytes): (&String, &Vec<u8>)| VersionFile {
             path: path.clone(),
@@ -186,7 +186,10 @@ async fn a_quorum_is_different_people_and_none_of_them_made_it() {
             matches!(again, Err(RegistryError::AlreadyApproved { missing: 1, .. })),
             "{engine:?}: {again:?}"
         );
-        // A new gate forgets what was said of the old one.
+        // A gate that finds the same keeps what was said; one that finds something else forgets it.
+        server.run_gate().await;
+        assert_eq!(registry.approvals(GATED, 1).await.unwrap().len(), 1, "{engine:?}");
+        server.files.put("notes.txt", b"new");
         server.run_gate().await;
         assert!(registry.approvals(GATED, 1).await.unwrap().is_empty(), "{engine:?}");
         registry.approve(&person("omar"), GATED, 1, None, "looked").await.unwrap();

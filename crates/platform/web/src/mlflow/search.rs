@@ -49,6 +49,9 @@ pub struct Paged {
     limit: usize,
 }
 
+/// Values beside one `IN`.
+const LIST_MAX: usize = 1_000;
+
 const ATTRIBUTE: [&str; 5] = ["", "attribute", "attributes", "attr", "run"];
 
 fn is_attribute(entity: &str) -> bool {
@@ -115,6 +118,7 @@ struct Term {
     expression: String,
     ascending: bool,
     may_miss: bool,
+    numeric: bool,
 }
 
 /// Rows behind the one whose values the token holds: equal in the first terms and behind in the next.
@@ -126,17 +130,17 @@ fn after(terms: &[Term], token: &str, arguments: &mut Vec<Value>) -> Result<Stri
         return Err(wrong());
     }
     let mut holes = Vec::new();
-    for value in &values {
+    for (value, term) in values.iter().zip(terms) {
         let value = match value {
-            serde_json::Value::Null => {
+            serde_json::Value::Null if term.may_miss => {
                 holes.push(None);
                 continue;
             }
-            serde_json::Value::Number(number) => match number.as_i64() {
-                Some(whole) => Value::Int(whole),
-                None => Value::Real(number.as_f64().ok_or_else(wrong)?),
+            serde_json::Value::Number(number) if term.numeric => match number.as_i64() {
+                Some(whole) if !term.may_miss => Value::Int(whole),
+                _ => Value::Real(number.as_f64().ok_or_else(wrong)?),
             },
-            serde_json::Value::String(text) => Value::Text(text.clone()),
+            serde_json::Value::String(text) if !term.numeric => Value::Text(text.clone()),
             _ => return Err(wrong()),
         };
         arguments.push(value);
@@ -256,6 +260,7 @@ fn compared(
     let wrong = |rule: String| SearchError::new("filter", filter, rule);
     let mut hole = |operand: &Operand| -> Result<String, SearchError> {
         arguments.push(match operand {
+            // A fraction beside a column of whole numbers is a comparison of reals in both engines.
             Operand::Number(number) if numeric => Value::Real(*number),
             Operand::Text(text) if !numeric => Value::Text(text.clone()),
             _ => {
@@ -263,7 +268,10 @@ fn compared(
                 return Err(wrong(format!("expected {expected} beside {}", operator.name())));
             }
         });
-        Ok(format!("${}", arguments.len()))
+        Ok(match numeric {
+            true => format!("CAST(${} AS DOUBLE PRECISION)", arguments.len()),
+            false => format!("${}", arguments.len()),
+        })
     };
     let allowed = match operator {
         Operator::Eq | Operator::Ne | Operator::In | Operator::NotIn => true,
@@ -277,6 +285,9 @@ fn compared(
     }
     Ok(match (operator, operand) {
         (Operator::In | Operator::NotIn, Operand::List(list)) => {
+            if list.len() > LIST_MAX {
+                return Err(wrong(format!("{} values in a list, at most {LIST_MAX} are taken", list.len())));
+            }
             let holes: Result<Vec<_>, _> = list.iter().map(hole).collect();
             format!("{column} {} ({})", operator.name(), holes?.join(", "))
         }
@@ -300,9 +311,10 @@ fn order_terms(
         }
         let term = if is_attribute(&order.entity) {
             let found = domain.attributes.iter().find(|(name, _, _)| *name == order.key);
-            let (_, column, _) =
+            let (_, column, numeric) =
                 found.ok_or_else(|| wrong(format!("Invalid order by key '{}' specified", order.key)))?;
-            Term { expression: (*column).to_owned(), ascending: order.ascending, may_miss: false }
+            let expression = (*column).to_owned();
+            Term { expression, ascending: order.ascending, may_miss: false, numeric: *numeric }
         } else {
             let side = domain.sides.iter().find(|side| side.names.contains(&order.entity.as_str()));
             let side = side
@@ -311,7 +323,7 @@ fn order_terms(
             let (table, join, hole) = (side.table, side.join, arguments.len());
             // One value a row, also where a side table holds several per key.
             let expression = format!("(SELECT MAX(s.value) FROM {table} s WHERE {join} AND s.key = ${hole})");
-            Term { expression, ascending: order.ascending, may_miss: true }
+            Term { expression, ascending: order.ascending, may_miss: true, numeric: side.numeric }
         };
         if terms.iter().any(|other| other.expression == term.expression) {
             return Err(wrong("`order_by` contains duplicate fields".to_owned()));
@@ -320,7 +332,11 @@ fn order_terms(
     }
     for (column, ascending) in domain.tie {
         if !terms.iter().any(|term| term.expression == *column) {
-            terms.push(Term { expression: (*column).to_owned(), ascending: *ascending, may_miss: false });
+            let known = domain.attributes.iter().find(|(_, own, _)| own == column);
+            // A tie is a time or an id; one that cannot be searched is named by its unit.
+            let numeric = known.map_or(column.ends_with("_ms"), |(_, _, numeric)| *numeric);
+            let expression = (*column).to_owned();
+            terms.push(Term { expression, ascending: *ascending, may_miss: false, numeric });
         }
     }
     Ok(terms)
@@ -349,7 +365,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             sql,
-            " AND (EXISTS (SELECT 1 FROM metric_latest s WHERE s.run_id = r.id AND s.key = $1 AND s.value <= $2) \
+            " AND (EXISTS (SELECT 1 FROM metric_latest s WHERE s.run_id = r.id AND s.key = $1 AND s.value <= CAST($2 AS DOUBLE PRECISION)) \
              OR NOT (r.status = $3))"
         );
         assert_eq!(arguments[0], Value::Text("my mae".to_owned()));
