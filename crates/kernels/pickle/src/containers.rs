@@ -4,8 +4,8 @@ use std::io::Read;
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
-use crate::machine::{Machine, Stop};
-use crate::{Findings, Kind};
+use crate::machine::{Machine, Stop, TOO_LONG};
+use crate::{BYTES_PER_STEP, Findings, Kind};
 
 /// Files of these names are pickles, or are not what they say.
 const NAMED: [&str; 7] = [".pkl", ".pickle", ".joblib", ".pt", ".pth", ".dill", ".cloudpickle"];
@@ -24,7 +24,7 @@ const NPY: &[u8] = b"\x93NUMPY";
 const CLOSED: [(&[u8], &str); 7] = [
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\0", "xz"),
-    (b"\x5d\0\0", "lzma"),
+    (b"\x5d\0", "lzma"),
     (b"\x04\x22\x4d\x18", "lz4"),
     (b"7z\xbc\xaf\x27\x1c", "7z"),
     (b"Rar!\x1a\x07", "rar"),
@@ -35,10 +35,17 @@ pub(crate) fn scan_part(bytes: &[u8], name: &str, depth: usize, findings: &mut F
     if depth > findings.limits.depth {
         return findings.raise(Kind::Unknown, format!("{name}: archives too deep in each other"));
     }
+    let Some(steps) = findings.steps.checked_sub(bytes.len() as u64 / BYTES_PER_STEP) else {
+        return findings.raise(Kind::Unknown, format!("{name}: more bytes than are scanned"));
+    };
+    findings.steps = steps;
     if let Some((_, format)) = CLOSED.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return findings.raise(Kind::Unknown, format!("{name}: {format} is not opened"));
     }
-    if bytes.get(257..262) == Some(b"ustar".as_slice()) {
+    if is_zfile(bytes) {
+        return findings.raise(Kind::Unknown, format!("{name}: joblib's old ZF is not opened"));
+    }
+    if bytes.get(257..262) == Some(b"ustar".as_slice()) || is_old_tar(bytes) {
         return findings.raise(Kind::Unknown, format!("{name}: tar is not opened"));
     }
     if holds_lambda(bytes, name) {
@@ -63,13 +70,101 @@ pub(crate) fn scan_part(bytes: &[u8], name: &str, depth: usize, findings: &mut F
     scan_pickles(bytes, name, named && !is_zip && !is_zlib, findings);
 }
 
+/// What joblib wrote before 0.10: a length in hexadecimal digits, padded with blanks, and zlib.
+fn is_zfile(bytes: &[u8]) -> bool {
+    const LENGTH_BYTES: usize = 19;
+    let Some(rest) = bytes.strip_prefix(b"ZF") else { return false };
+    let length = rest.get(..LENGTH_BYTES).unwrap_or(rest);
+    let spelled = |byte: &u8| {
+        byte.is_ascii_hexdigit() || byte.is_ascii_whitespace() || matches!(byte, b'x' | b'X' | b'_' | b'+')
+    };
+    length.starts_with(b"0x") || (length.iter().any(u8::is_ascii_hexdigit) && length.iter().all(spelled))
+}
+
+/// A tar from before its magic: its first header sums up to what it says.
+fn is_old_tar(bytes: &[u8]) -> bool {
+    let Some(header) = bytes.get(..512) else { return false };
+    let (before, field, after) = (&header[..148], &header[148..156], &header[156..]);
+    let said = match field {
+        [0x80, number @ ..] => number.iter().fold(0_i64, |sum, byte| (sum << 8) | i64::from(*byte)),
+        _ => {
+            let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+            let text = String::from_utf8_lossy(&field[..end]).replace('_', "");
+            let digits = text.trim();
+            let digits = digits.strip_prefix("0o").or_else(|| digits.strip_prefix("0O")).unwrap_or(digits);
+            let Ok(number) = i64::from_str_radix(digits, 8) else { return false };
+            number
+        }
+    };
+    let blanks = 8 * i64::from(b' ');
+    let bytes = || before.iter().chain(after);
+    let sum = bytes().fold(blanks, |sum, byte| sum + i64::from(*byte));
+    let signed = bytes().fold(blanks, |sum, byte| sum + i64::from(i8::from_ne_bytes([*byte])));
+    said == sum || said == signed
+}
+
 /// A layer of Keras that holds code; in `.keras` the configuration is JSON, in HDF5 the same text is an attribute.
 fn holds_lambda(bytes: &[u8], name: &str) -> bool {
-    let looked_at = name.ends_with("config.json") || bytes.starts_with(b"\x89HDF\r\n");
-    looked_at
-        && [b"\"class_name\": \"Lambda\"".as_slice(), b"\"class_name\":\"Lambda\""]
-            .iter()
-            .any(|text| bytes.windows(text.len()).any(|window| window == *text))
+    (name.ends_with("config.json") || is_hdf5(bytes)) && names_lambda(bytes)
+}
+
+/// Its magic may lie behind a block of the user, at 512 bytes or twice that any number of times.
+fn is_hdf5(bytes: &[u8]) -> bool {
+    let mut at = 0_usize;
+    while let Some(rest) = bytes.get(at..) {
+        if rest.starts_with(b"\x89HDF\r\n") {
+            return true;
+        }
+        at = (at * 2).max(512);
+    }
+    false
+}
+
+/// However the JSON is spaced, escaped and encoded: white space and the zeros of UTF-16 are passed over.
+fn names_lambda(bytes: &[u8]) -> bool {
+    const TEXT: &[u8] = b"\"class_name\":\"Lambda\"";
+    let (mut at, mut matched) = (0_usize, 0_usize);
+    while at < bytes.len() {
+        if bytes[at] == 0 || bytes[at].is_ascii_whitespace() {
+            at += 1;
+            continue;
+        }
+        let (letter, width) = json_letter(&bytes[at..]);
+        at += width;
+        if letter != TEXT[matched] {
+            // The quote before may be the first of the text.
+            matched = usize::from(matched > 0 && TEXT[matched - 1] == b'"');
+        }
+        matched = match letter == TEXT[matched] {
+            true => matched + 1,
+            false => usize::from(letter == b'"'),
+        };
+        if matched == TEXT.len() {
+            return true;
+        }
+    }
+    false
+}
+
+/// The first letter and the bytes it takes; what is not ASCII is any byte that is not either.
+fn json_letter(rest: &[u8]) -> (u8, usize) {
+    if rest[0] != b'\\' {
+        return (rest[0], 1);
+    }
+    // In UTF-16 and UTF-32 there are zeros between: an escape takes six letters in at most 24 bytes.
+    let mut letters = rest.iter().take(24).enumerate().filter(|(_, byte)| **byte != 0);
+    let mut escape = [0_u8; 6];
+    let mut width = 0;
+    for letter in &mut escape {
+        let Some((place, byte)) = letters.next() else { return (rest[0], 1) };
+        *letter = *byte;
+        width = place + 1;
+    }
+    let digits = escape.strip_prefix(b"\\u").and_then(|digits| std::str::from_utf8(digits).ok());
+    match digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) {
+        Some(code) => (u8::try_from(code).unwrap_or(0xff), width),
+        None => (rest[0], 1),
+    }
 }
 
 /// Pickles one after the other. `named`: the file must be one.
@@ -94,8 +189,11 @@ fn scan_pickles(bytes: &[u8], name: &str, named: bool, findings: &mut Findings) 
     };
     let is_pickle = match outcome {
         Ok(()) => named || has_header || !trial.globals.is_empty(),
-        Err(Stop::Broken(_)) => named || trial.calls > 0 || (has_header && trial.pickles > 0),
-        Err(Stop::Lost(_)) => named || trial.calls > 0 || has_header,
+        Err(Stop::Broken(_)) => {
+            named || trial.calls > 0 || (has_header && (trial.pickles > 0 || !trial.globals.is_empty()))
+        }
+        // Unpickling goes on there: other bytes are broken long before.
+        Err(Stop::Lost(_)) => true,
     };
     if !is_pickle {
         return findings.spent(&trial);
@@ -103,7 +201,10 @@ fn scan_pickles(bytes: &[u8], name: &str, named: bool, findings: &mut Findings) 
     trial.kind = trial.kind.max(Kind::Known);
     if let Err(Stop::Broken(reason) | Stop::Lost(reason)) = outcome {
         let after = if trial.pickles > 0 { "behind a pickle: " } else { "" };
-        trial.raise(Kind::Malformed, format!("{name}: {after}{reason} at byte {at}"));
+        // Where other parts spent all the steps, nothing is known of this one.
+        let is_unread = reason == TOO_LONG && trial.globals.is_empty();
+        let kind = if is_unread { Kind::Unknown } else { Kind::Malformed };
+        trial.raise(kind, format!("{name}: {after}{reason} at byte {at}"));
     }
     findings.merge(trial);
 }
@@ -203,26 +304,34 @@ fn scan_zip(bytes: &[u8], name: &str, depth: usize, findings: &mut Findings) -> 
     true
 }
 
-/// The last end record whose comment reaches to the end of the file.
+/// The last signature of an end record, which is the one that Python takes, whatever follows it.
 fn find_end(bytes: &[u8]) -> Option<usize> {
     let first = bytes.len().saturating_sub(22 + 0xffff);
-    (first..bytes.len().saturating_sub(21)).rev().find(|at| {
-        let comment = number(bytes, at + 20, 2);
-        bytes[*at..].starts_with(ZIP_END) && comment.is_some_and(|length| at + 22 + length <= bytes.len())
-    })
+    (first..bytes.len().saturating_sub(3)).rev().find(|at| bytes[*at..].starts_with(ZIP_END))
 }
 
 fn directory(bytes: &[u8], end: usize, most: usize) -> Option<Vec<Member<'_>>> {
     let (mut count, mut size, mut offset) =
         (number(bytes, end + 10, 2)?, number(bytes, end + 12, 4)?, number(bytes, end + 16, 4)?);
+    // Where the comment does not reach to the end, others would look for the record elsewhere.
+    if end + 22 + number(bytes, end + 20, 2)? != bytes.len() {
+        return None;
+    }
     let mut records = end;
     if let Some(locator) = end.checked_sub(20).filter(|at| bytes[*at..].starts_with(ZIP64_LOCATOR)) {
         let record = number(bytes, locator + 8, 8)?;
-        if !bytes.get(record..)?.starts_with(ZIP64_END) {
+        // Python reads the bytes before the locator, others those that it points to.
+        if record.checked_add(56) != Some(locator) || !bytes.get(record..)?.starts_with(ZIP64_END) {
             return None;
         }
+        let short = [(count, 0xffff), (size, 0xffff_ffff), (offset, 0xffff_ffff)];
         (count, size, offset) =
             (number(bytes, record + 32, 8)?, number(bytes, record + 40, 8)?, number(bytes, record + 48, 8)?);
+        // And some never look at it.
+        let long = [count, size, offset];
+        if short.iter().zip(long).any(|((short, full), long)| *short != *full && *short != long) {
+            return None;
+        }
         records = record;
     }
     // Bytes in front of the zip move all of it.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::{Findings, Kind, known};
+use crate::{BYTES_PER_STEP, Findings, Kind, known};
 
 /// Why a pickle was not followed to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,9 @@ pub(crate) enum Stop {
     /// Unpickling would go on, the machine cannot.
     Lost(&'static str),
 }
+
+/// The purse for the whole file is empty.
+pub(crate) const TOO_LONG: &str = "more opcodes than are followed";
 
 type Step<T> = Result<T, Stop>;
 
@@ -24,13 +27,20 @@ const MAX_WIDTH: usize = 16;
 const MAX_NESTING: usize = 3;
 /// The padding that joblib writes before an array: as bytes, none of these is an opcode.
 const PADDING: std::ops::RangeInclusive<usize> = 1..=16;
-/// Of numpy's flags of a dtype: elements are references to objects.
+/// Of numpy's flags of a dtype: elements are references to objects, are pickled as a list, and start empty. Where one of them is missing,
+/// numpy takes bytes of the pickle for addresses.
 const HAS_OBJECTS: i64 = 1;
+const IS_LIST: i64 = 2;
+const NEEDS_INIT: i64 = 8;
+const ALL_OF_OBJECTS: i64 = HAS_OBJECTS | IS_LIST | NEEDS_INIT;
+const POINTER_BYTES: usize = 8;
 
 /// What is known of a value; indices point into the machine's own lists.
 #[derive(Debug, Clone, Copy)]
 enum Value<'a> {
     Mark,
+    /// Python's `None`.
+    Nothing,
     Int(i64),
     Text(&'a [u8]),
     Tuple(usize),
@@ -45,8 +55,26 @@ enum Value<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Dtype<'a> {
     code: &'a [u8],
-    size_bytes: Option<i64>,
-    flags: Option<i64>,
+    /// None when it is not written down.
+    element: Option<Element>,
+    is_stated: bool,
+    /// Was taken from the memo before it had a state: what holds it would change with it.
+    is_shared: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Element {
+    bytes: usize,
+    has_objects: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Dict<'a> {
+    items: BTreeMap<&'a [u8], Value<'a>>,
+    /// Holds keys that are not followed: any of them may be the one looked for.
+    is_lost: bool,
+    /// The fields of a dtype: numpy keeps this very dictionary.
+    is_sealed: bool,
 }
 
 pub(crate) struct Machine<'a, 'f> {
@@ -61,7 +89,7 @@ pub(crate) struct Machine<'a, 'f> {
     stack: Vec<Value<'a>>,
     memo: HashMap<u64, Value<'a>>,
     tuples: Vec<Vec<Value<'a>>>,
-    dicts: Vec<BTreeMap<&'a [u8], Value<'a>>>,
+    dicts: Vec<Dict<'a>>,
     dtypes: Vec<Dtype<'a>>,
     findings: &'f mut Findings,
 }
@@ -113,13 +141,17 @@ impl<'a, 'f> Machine<'a, 'f> {
             b'1' => self.pop_mark().map(|_| ()),
             b'2' => {
                 let top = self.top()?;
+                self.share(top);
                 self.push(top)
             }
             b'I' | b'L' => {
                 let line = self.line()?;
-                let text = std::str::from_utf8(line).unwrap_or_default().trim_end_matches('L');
-                let value = text.trim().parse::<i64>().map_or(Value::Other, Value::Int);
-                self.push(value)
+                let text = std::str::from_utf8(line).unwrap_or_default().trim_end_matches('L').trim();
+                // Other spellings are other numbers to C: `011` is nine. Two of them are a false and a true.
+                let number = text.parse::<i64>().ok();
+                let number =
+                    number.filter(|number| matches!(text, "00" | "01") || number.to_string() == text);
+                self.push(number.map_or(Value::Other, Value::Int))
             }
             b'K' => self.push_int(1),
             b'M' => self.push_int(2),
@@ -139,7 +171,8 @@ impl<'a, 'f> Machine<'a, 'f> {
                 self.take(8)?;
                 self.push(Value::Other)
             }
-            b'N' | 0x88 | 0x89 | b']' | 0x8f | 0x97 => self.push(Value::Other),
+            b'N' => self.push(Value::Nothing),
+            0x88 | 0x89 | b']' | 0x8f | 0x97 => self.push(Value::Other),
             0x98 => self.top().map(|_| ()),
             b'S' => {
                 let line = self.line()?.trim_ascii();
@@ -312,7 +345,13 @@ impl<'a, 'f> Machine<'a, 'f> {
     /// `restores`: only `__new__` runs.
     fn call(&mut self, callee: Value<'a>, arguments: Value<'a>, restores: bool) -> Step<()> {
         let Value::Global(global) = callee else {
-            return Err(Stop::Lost("a call of what no name stands for"));
+            // Only what was imported can be called; text is full of such calls.
+            let callable =
+                matches!(callee, Value::Object(_) | Value::Other) && !self.findings.globals.is_empty();
+            return Err(match callable {
+                true => Stop::Lost("a call of what no name stands for"),
+                false => Stop::Broken("a call of what is no function"),
+            });
         };
         let found = &self.findings.globals[global];
         if !restores && known::is_by_rule(&found.module, &found.name) {
@@ -327,9 +366,17 @@ impl<'a, 'f> Machine<'a, 'f> {
             Value::Tuple(tuple) => self.tuples[tuple].as_slice(),
             _ => &[],
         };
+        // These call what they are given.
+        if is_of_random(&found.module)
+            && found.name.ends_with("_ctor")
+            && !(matches!(arguments, Value::Tuple(_)) && items.iter().all(|item| self.is_generator(*item)))
+        {
+            return Err(Stop::Lost("a generator of random numbers over what is none"));
+        }
         let made = match (found.module.as_str(), found.name.as_str(), items) {
             ("numpy", "dtype", [Value::Text(code), ..]) => {
-                self.dtypes.push(Dtype { code, size_bytes: None, flags: None });
+                let element = element(code);
+                self.dtypes.push(Dtype { code, element, is_stated: false, is_shared: false });
                 Value::Dtype(self.dtypes.len() - 1)
             }
             ("copyreg" | "copy_reg", "_reconstructor", [Value::Global(class), Value::Global(root), ..]) => {
@@ -363,18 +410,120 @@ impl<'a, 'f> Machine<'a, 'f> {
             // Estimators never do: it would change the class for everybody.
             Value::Global(_) => Err(Stop::Lost("a state for a class or a function")),
             Value::Dtype(place) => {
-                if let Value::Tuple(tuple) = state {
-                    let int = |index: usize| match self.tuples[tuple].get(index) {
-                        Some(Value::Int(value)) => Some(*value),
-                        _ => None,
-                    };
-                    let (size_bytes, flags) = (int(5), int(7));
-                    self.dtypes[place].size_bytes = size_bytes;
-                    self.dtypes[place].flags = flags;
-                }
+                let dtype = self.dtypes[place];
+                let stated = self.stated_element(dtype, state);
+                let stated = stated.ok_or(Stop::Lost("a dtype whose state is not what its code says"))?;
+                self.dtypes[place].element = Some(stated);
+                self.dtypes[place].is_stated = true;
                 Ok(())
             }
+            Value::Object(global) if self.makes_dtypes(global) => {
+                Err(Stop::Lost("a state for a dtype whose code is not written down"))
+            }
             _ => Ok(()),
+        }
+    }
+
+    fn makes_dtypes(&self, global: usize) -> bool {
+        let found = &self.findings.globals[global];
+        (found.module == "numpy" && found.name == "dtype") || found.module == "numpy.dtypes"
+    }
+
+    /// What numpy's own pickles give to what makes generators: names, their classes and functions, and what those made.
+    fn is_generator(&self, value: Value<'a>) -> bool {
+        match value {
+            Value::Text(_) => true,
+            Value::Global(global) | Value::Object(global) => {
+                is_of_random(&self.findings.globals[global].module)
+            }
+            _ => false,
+        }
+    }
+
+    /// What the elements are after a state. None when it contradicts the code: numpy believes one or the other, depending on whether the
+    /// dtype was copied, and takes bytes for addresses where a state denies that there are objects.
+    fn stated_element(&mut self, dtype: Dtype<'a>, state: Value<'a>) -> Option<Element> {
+        if dtype.is_stated || dtype.is_shared {
+            return None;
+        }
+        let Value::Tuple(state) = state else { return None };
+        let (subarray, names, fields, size, flags) = match self.tuples[state].as_slice() {
+            [Value::Int(3 | 4), _, subarray, names, fields, Value::Int(size), _, Value::Int(flags)]
+            | [Value::Int(3 | 4), _, subarray, names, fields, Value::Int(size), _, Value::Int(flags), _] => {
+                (*subarray, *names, *fields, *size, *flags)
+            }
+            _ => return None,
+        };
+        let size = usize::try_from(size).ok();
+        let (kind, _) = kind_and_count(dtype.code)?;
+        let found = match kind {
+            'V' => {
+                let bytes = size?;
+                let has_objects = self.parts_have_objects(subarray, names, fields, bytes)?;
+                Element { bytes, has_objects }
+            }
+            _ => {
+                let simple =
+                    matches!((subarray, names, fields), (Value::Nothing, Value::Nothing, Value::Nothing));
+                let by_code = dtype.element?;
+                let may_lack_size = !matches!(kind, 'S' | 'a' | 'U');
+                let same_size = size.map_or(may_lack_size, |size| size == by_code.bytes);
+                (simple && same_size).then_some(by_code)?
+            }
+        };
+        let agrees = match found.has_objects {
+            true => flags & ALL_OF_OBJECTS == ALL_OF_OBJECTS,
+            false => flags & (HAS_OBJECTS | IS_LIST) == 0,
+        };
+        agrees.then_some(found)
+    }
+
+    /// Whether a part of a structured element is an object. None when a part is not followed or reaches over the end of the element.
+    fn parts_have_objects(
+        &mut self,
+        subarray: Value<'a>,
+        names: Value<'a>,
+        fields: Value<'a>,
+        bytes: usize,
+    ) -> Option<bool> {
+        match (subarray, names, fields) {
+            (Value::Nothing, Value::Nothing, Value::Nothing) => Some(false),
+            (Value::Nothing, Value::Tuple(_), Value::Dict(fields)) => {
+                self.dicts[fields].is_sealed = true;
+                let fields = &self.dicts[fields];
+                if fields.is_lost {
+                    return None;
+                }
+                let mut has_objects = false;
+                for field in fields.items.values() {
+                    let Value::Tuple(field) = field else { return None };
+                    let [Value::Dtype(dtype), Value::Int(offset), ..] = self.tuples[*field].as_slice() else {
+                        return None;
+                    };
+                    let element = self.dtypes[*dtype].element?;
+                    let end = usize::try_from(*offset).ok()?.checked_add(element.bytes)?;
+                    if end > bytes {
+                        return None;
+                    }
+                    has_objects |= element.has_objects;
+                }
+                Some(has_objects)
+            }
+            (Value::Tuple(subarray), Value::Nothing, Value::Nothing) => {
+                let [Value::Dtype(dtype), shape] = self.tuples[subarray].as_slice() else { return None };
+                let element = self.dtypes[*dtype].element?;
+                let sides = match shape {
+                    Value::Tuple(shape) => self.tuples[*shape].as_slice(),
+                    side => std::slice::from_ref(side),
+                };
+                let mut size = element.bytes;
+                for side in sides {
+                    let Value::Int(side) = side else { return None };
+                    size = size.checked_mul(usize::try_from(*side).ok()?)?;
+                }
+                (size <= bytes).then_some(element.has_objects)
+            }
+            _ => None,
         }
     }
 
@@ -385,15 +534,21 @@ impl<'a, 'f> Machine<'a, 'f> {
             return Err(Stop::Lost("an array of joblib inside a frame"));
         }
         let Value::Dict(state) = state else { return Err(LOST) };
-        let field = |name: &[u8]| self.dicts[state].get(name).copied();
+        if self.dicts[state].is_lost {
+            return Err(LOST);
+        }
+        let field = |name: &[u8]| self.dicts[state].items.get(name).copied();
         let Some(Value::Dtype(dtype)) = field(b"dtype") else { return Err(LOST) };
         let Some(Value::Tuple(shape)) = field(b"shape") else { return Err(LOST) };
         let is_aligned = matches!(field(b"numpy_array_alignment_bytes"), Some(Value::Int(_)));
-        let Some(element) = element_bytes(&self.dtypes[dtype]).ok_or(LOST)? else { return self.objects() };
+        let element = self.dtypes[dtype].element.ok_or(LOST)?;
+        if element.has_objects {
+            return self.objects();
+        }
         if !is_aligned {
             return Err(Stop::Lost("an array of joblib before 1.2, which pickle would take for opcodes"));
         }
-        let mut size = element;
+        let mut size = element.bytes;
         for side in &self.tuples[shape] {
             let Value::Int(side) = side else { return Err(LOST) };
             size = usize::try_from(*side).ok().and_then(|side| size.checked_mul(side)).ok_or(LOST)?;
@@ -452,7 +607,7 @@ impl<'a, 'f> Machine<'a, 'f> {
                 let class = &self.findings.globals[global];
                 class.known && class.name.starts_with(|first: char| first.is_ascii_uppercase())
             }
-            Value::Text(_) | Value::Other | Value::Mark => false,
+            Value::Text(_) | Value::Nothing | Value::Other | Value::Mark => false,
             Value::Int(_) | Value::Tuple(_) | Value::Dict(_) | Value::Global(_) | Value::Dtype(_) => true,
         }
     }
@@ -469,8 +624,7 @@ impl<'a, 'f> Machine<'a, 'f> {
     }
 
     fn spend(&mut self, steps: u64) -> Step<()> {
-        self.findings.steps =
-            self.findings.steps.checked_sub(steps).ok_or(Stop::Lost("more opcodes than are followed"))?;
+        self.findings.steps = self.findings.steps.checked_sub(steps).ok_or(Stop::Lost(TOO_LONG))?;
         Ok(())
     }
 
@@ -527,21 +681,35 @@ impl<'a, 'f> Machine<'a, 'f> {
         if self.dicts.len() >= MAX_KEPT {
             return self.push(Value::Other);
         }
-        self.dicts.push(BTreeMap::new());
+        self.dicts.push(Dict::default());
         self.push(Value::Dict(self.dicts.len() - 1))
     }
 
     fn set_items(&mut self, items: &[Value<'a>]) -> Step<()> {
-        if let Value::Dict(dict) = self.top()? {
-            for pair in items.chunks(2) {
-                if let [Value::Text(key), value] = pair
-                    && (self.dicts[dict].len() < MAX_WIDTH || self.dicts[dict].contains_key(key))
-                {
-                    self.dicts[dict].insert(*key, *value);
+        let Value::Dict(dict) = self.top()? else { return Ok(()) };
+        let dict = &mut self.dicts[dict];
+        if dict.is_sealed {
+            return Err(Stop::Lost("fields of a dtype that change behind it"));
+        }
+        for pair in items.chunks(2) {
+            match pair {
+                [Value::Text(key), value] if dict.items.len() < MAX_WIDTH || dict.items.contains_key(key) => {
+                    dict.items.insert(*key, *value);
                 }
+                [Value::Int(_), _] => {}
+                _ => dict.is_lost = true,
             }
         }
         Ok(())
+    }
+
+    /// Something else will hold it too.
+    fn share(&mut self, value: Value<'a>) {
+        if let Value::Dtype(place) = value
+            && !self.dtypes[place].is_stated
+        {
+            self.dtypes[place].is_shared = true;
+        }
     }
 
     fn top(&self) -> Step<Value<'a>> {
@@ -576,6 +744,7 @@ impl<'a, 'f> Machine<'a, 'f> {
 
     fn recall(&mut self, key: u64) -> Step<()> {
         let value = self.memo.get(&key).copied().ok_or(Stop::Broken("a memo that is missing"))?;
+        self.share(value);
         self.push(value)
     }
 
@@ -609,35 +778,53 @@ impl<'a, 'f> Machine<'a, 'f> {
         let rest = &self.data[self.at..];
         let length = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |place| place + 1);
         let line = self.take(length)?;
+        self.spend(length as u64 / BYTES_PER_STEP)?;
         line.split_last().map(|(_, line)| line).ok_or(Stop::Broken("the end in a line"))
     }
 
     fn line_number(&mut self) -> Step<u64> {
         let line = self.line()?;
-        let number = std::str::from_utf8(line).ok().and_then(|text| text.trim().parse().ok());
-        number.ok_or(Stop::Broken("a memo without a number"))
+        memo_number(line).ok_or(Stop::Broken("a memo without a number"))
     }
 }
 
-/// Bytes of one element; `Some(None)` when elements are objects, `None` when it is not written down.
-fn element_bytes(dtype: &Dtype<'_>) -> Option<Option<usize>> {
-    if dtype.flags.is_some_and(|flags| flags & HAS_OBJECTS != 0) {
-        return Some(None);
+/// As CPython reads it: single underscores between digits count for nothing, and C stops at a zero byte.
+fn memo_number(line: &[u8]) -> Option<u64> {
+    let end = line.iter().position(|byte| *byte == 0).unwrap_or(line.len());
+    let text = std::str::from_utf8(&line[..end]).ok()?.trim();
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if digits.split('_').any(|part| part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit())) {
+        return None;
     }
-    let code = std::str::from_utf8(dtype.code).ok()?.trim_start_matches(['<', '>', '|', '=']);
+    let number: u64 = digits.replace('_', "").parse().ok()?;
+    (!is_negative || number == 0).then_some(number)
+}
+
+fn kind_and_count(code: &[u8]) -> Option<(char, usize)> {
+    let code = std::str::from_utf8(code).ok()?.trim_start_matches(['<', '>', '|', '=']);
     let mut letters = code.chars();
     let kind = letters.next()?;
-    let count: usize = letters.as_str().parse().ok()?;
+    Some((kind, letters.as_str().parse().ok()?))
+}
+
+/// What a code says of the elements; a structure says it in its state alone.
+fn element(code: &[u8]) -> Option<Element> {
+    let (kind, count) = kind_and_count(code)?;
     match kind {
-        'O' => Some(None),
-        'b' | 'i' | 'u' | 'f' | 'c' | 'M' | 'm' | 'S' | 'a' => Some(Some(count)),
-        'U' => Some(Some(count.checked_mul(4)?)),
-        'V' => {
-            dtype.flags?;
-            Some(Some(usize::try_from(dtype.size_bytes?).ok()?))
+        'O' => Some(Element { bytes: POINTER_BYTES, has_objects: true }),
+        'b' | 'i' | 'u' | 'f' | 'c' | 'M' | 'm' | 'S' | 'a' => {
+            Some(Element { bytes: count, has_objects: false })
         }
+        'U' => Some(Element { bytes: count.checked_mul(4)?, has_objects: false }),
         _ => None,
     }
+}
+
+fn is_of_random(module: &str) -> bool {
+    module == "numpy.random" || module.starts_with("numpy.random.")
 }
 
 fn is_name(text: &str) -> bool {

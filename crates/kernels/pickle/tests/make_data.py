@@ -5,9 +5,11 @@
 
 import gzip
 import io
+import lzma
 import os
 import pickle
 import struct
+import tarfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -60,6 +62,156 @@ def dumped(value, **options):
     raw = io.BytesIO()
     joblib.dump(value, raw, **options)
     return raw.getvalue()
+
+
+def old(value):
+    return b"X" + struct.pack("<I", len(value)) + value
+
+
+def whole(value):
+    return b"J" + struct.pack("<i", value)
+
+
+def dtype(code, copy=True, size=-1, flags=None, names=b"N", fields=b"N"):
+    """numpy.dtype(code[, False, True]), and its state where there are flags."""
+    body = b"cnumpy\ndtype\n(" + old(code) + (b"\x89\x88" if copy else b"") + b"tR"
+    if flags is None:
+        return body
+    return body + b"(" + whole(3) + old(b"|") + b"N" + names + fields + whole(size) + whole(1) + whole(flags) + b"tb"
+
+
+def structure(field, offset, fields=b"}"):
+    """A dtype of eight bytes with one field."""
+    fields += old(b"a") + field + whole(offset) + b"\x86s"
+    return dtype(b"V8", size=8, flags=0, names=old(b"a") + b"\x85", fields=fields)
+
+
+def wrapper(kind, aligned, more=b""):
+    """joblib's description of an array of one element."""
+    body = b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(" + old(b"subclass") + b"cnumpy\nndarray\n"
+    body += old(b"shape") + whole(1) + b"\x85" + old(b"order") + old(b"C") + old(b"dtype") + kind
+    body += old(b"allow_mmap") + b"\x89"
+    if aligned:
+        body += old(b"numpy_array_alignment_bytes") + whole(16)
+    return body + more + b"ub"
+
+
+def pointers(kind):
+    """An array of one element, given as eight bytes."""
+    body = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n" + whole(0) + b"\x85C\x01btR("
+    return b"\x80\x03" + body + whole(1) + whole(1) + b"\x85" + kind + b"\x89C\x08" + b"A" * 8 + b"tb."
+
+
+def desyncs():
+    """The bytes of an array that joblib and a scanner could take to be of different lengths."""
+    evil = b"cos\ngetcwd\n)R."
+    raw = b"N.NX" + struct.pack("<I", len(evil))
+    padding = b"\x01\xff"
+
+    def hidden(length):
+        return b"X" + struct.pack("<I", length - 5 + len(evil)) + b"a" * (length - 5) + evil
+
+    flagged = wrapper(dtype(b"f8", False, flags=1), False) + raw + evil
+    sized = wrapper(dtype(b"S1", size=40, flags=0), True) + padding + b"z" + hidden(39)
+    key = wrapper(dtype(b"f8", False), True, b"S'dt\\x79pe'\n" + dtype(b"S40", False))
+    escaped = key + padding + b"z" * 8 + hidden(32)
+    denied = wrapper(dtype(b"O8", flags=0), False) + raw + evil
+    return [b"\x80\x03" + body + b"00N." for body in (flagged, sized, escaped, denied)]
+
+
+def two_ends():
+    with_bad = bytearray(zipped({"data.pkl": b"BAD"}))
+    with_bad[-2:] = b"\xff\0"
+    return zipped({"data.pkl": b"GOOD"}) + bytes(with_bad)
+
+
+def zip64(gap=b""):
+    """A zip with the long records; `gap` between the record and its locator."""
+    body = zipped({"a.txt": b"text"})
+    end = len(body) - 22
+    count, size, offset = struct.unpack("<HII", body[end + 10 : end + 20])
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, end, 1)
+    return body[:end] + record + gap + locator + body[end:]
+
+
+def overlapping(count, length):
+    """A zip whose members are all the same stored bytes."""
+    local = struct.pack("<4sHHHHHIIIHH", b"PK\3\4", 20, 0, 0, 0, 0, 0, length, length, 5, 0) + b"a.txt"
+    body = local + b"-" * length
+    entry = struct.pack("<4sHHHHHHIIIHHHHHII", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, length, length, 5, 0, 0, 0, 0, 0, 0)
+    entries = (entry + b"a.txt") * count
+    return body + entries + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, count, count, len(entries), len(body), 0)
+
+
+def old_tar(body):
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        info = tarfile.TarInfo("data")
+        info.size = len(body)
+        archive.addfile(info, io.BytesIO(body))
+    header = bytearray(raw.getvalue())
+    header[257:512] = bytes(255)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    return bytes(header)
+
+
+def reviewed(system):
+    """What got past an earlier version of the scanner."""
+    flagged, sized, escaped, denied = desyncs()
+    changing = structure(dtype(b"i8", flags=0), 0, b"}q\x07")
+    changed = b"\x80\x03" + changing + b"h\x07" + old(b"a") + dtype(b"O8", False) + whole(0) + b"\x86s0."
+    inner = structure(dtype(b"O8", flags=63), 0)
+    outside = structure(dtype(b"i8", flags=0), 1)
+    late = b"\x80\x03" + dtype(b"V8") + b"q\x00h\x000(" + whole(3) + old(b"|") + b"NNN" + whole(99) + whole(1) + whole(0) + b"tb."
+    octal = pointers(dtype(b"O8", flags=11).replace(whole(11), b"I011\n"))
+    generator = b"cnumpy.random._pickle\n__generator_ctor\n"
+    config = b'{"layers": [{ "class_name"\n:\t"L\\u0061mbda" }]}'
+    compressed = lzma.compress(
+        b"cos\ngetcwd\n)R.", format=lzma.FORMAT_ALONE, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": 4096}]
+    )
+    return {
+        "malformed/flagged.joblib": flagged,
+        "malformed/sized.joblib": sized,
+        "malformed/escaped-key.joblib": escaped,
+        "malformed/denied.joblib": denied,
+        "malformed/pointers.pkl": pointers(dtype(b"O8", flags=0)),
+        "malformed/pointers-no-list.pkl": pointers(dtype(b"O8", flags=1)),
+        "malformed/pointers-octal.pkl": octal,
+        "malformed/pointers-field.pkl": pointers(inner),
+        "malformed/pointers-code.pkl": pointers(dtype(b"O8", flags=0).replace(old(b"O8"), b"S'\\x4f8'\n")),
+        "malformed/outside-field.pkl": pointers(outside),
+        "malformed/changed-fields.pkl": changed,
+        "malformed/late-state.pkl": late,
+        "known/array.pkl": pointers(dtype(b"i8", flags=0)),
+        "known/structures.pkl": pickle.dumps(
+            [np.zeros(2, "i4,f8"), np.array([(1, None)], "f8,O"), np.zeros(2, [("a", "f8", (2, 3)), ("b", "M8[ns]")]),
+             np.array(["a", "bcd"]), np.array([b"ab"]), np.zeros(1, "V8"), np.zeros(1, "m8[s]"), np.zeros(3, bool)], 4
+        ),
+        "known/random.pkl": pickle.dumps([np.random.RandomState(1), np.random.default_rng(1).bit_generator], 4),
+        "malformed/escaped.dat": b"S'o\\x73'\nS'getcwd'\n\x93)R.",
+        "unknown/underscore.dat": b"cos\ngetcwd\np1_0\n)R.",
+        "unknown/zero.dat": b"cos\ngetcwd\np10\0x\n)R.",
+        "malformed/two-ends.zip": two_ends(),
+        "malformed/gap.zip": zip64(b"-" * 4),
+        "no_pickle/long.zip": zip64(),
+        "no_pickle/overlapping.zip": overlapping(300, 4_000),
+        "unknown/lzma.dat": compressed,
+        "unknown/zf.dat": b"ZF" + hex(5).encode().ljust(19) + zlib.compress(b"cos\ngetcwd\n)R."),
+        "unknown/old-tar.pt": old_tar(system),
+        "malformed/generator.pkl": b"\x80\x03" + generator + b"(" + old(b"x") + b"cbuiltins\nlist\ntR.",
+        "malformed/generator-class.pkl": b"\x80\x03" + generator.replace(b"__gen", b"__bit_gen") + b"cbuiltins\nlist\n\x85R.",
+        "unknown/lambda-spaced.keras": zipped({"config.json": config}),
+        "unknown/lambda-16.keras": zipped({"config.json": config.decode().encode("utf-16")}),
+        "unknown/lambda-block.h5": b"-" * 512 + b"\x89HDF\r\n\x1a\n" + config,
+        "no_pickle/config.json": b'{"class_name": "Dense", "name": "Lambda"}',
+        "no_pickle/notes.txt": b"(No such file)\n",
+        "no_pickle/locals.txt": b"((local values))\n",
+        "no_pickle/pixel.png": b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 1, 1, 8, 0, 0, 0, 0),
+        "no_pickle/list.json": b"[1, 2, {\"a\": null}]\n",
+        "no_pickle/table.csv": b"Nr,a,b\n1,2,3\n",
+    }
 
 
 def main():
@@ -138,6 +290,7 @@ def main():
         "malformed/protocol.pkl": b"\x80\x09N.",
         "malformed/length.pkl": proto + b"\x8d" + struct.pack("<Q", 1 << 62) + b"x.",
     }
+    files |= reviewed(system)
     for name, body in files.items():
         path = DATA / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,17 @@ fn what_unpacks_to_too_much_is_unknown() {
     let limits = Limits { inflated_bytes: 100, ..Limits::default() };
     assert_eq!(scan(&bytes, &name, &limits).kind, Kind::Unknown);
     assert_eq!(scan(&bytes, &name, &Limits { file_bytes: 10, ..Limits::default() }).kind, Kind::Unknown);
-    assert_eq!(scan(&bytes, &name, &Limits { steps: 10, ..Limits::default() }).kind, Kind::Malformed);
+    assert_eq!(scan(&bytes, &name, &Limits { steps: 10, ..Limits::default() }).kind, Kind::Unknown);
+    let long = [b"\x80\x04cbuiltins\nlist\n".as_slice(), b"N0".repeat(20).as_slice(), b"."].concat();
+    assert_eq!(scan(&long, "a.pkl", &Limits::default()).kind, Kind::Known);
+    assert_eq!(scan(&long, "a.pkl", &Limits { steps: 10, ..Limits::default() }).kind, Kind::Malformed);
+}
+
+#[test]
+fn parts_that_lie_over_each_other_are_paid_for_each_time() {
+    let (_, name, bytes) = corpus().into_iter().find(|(_, name, _)| name == "overlapping.zip").unwrap();
+    assert_eq!(scan(&bytes, &name, &Limits::default()).kind, Kind::NoPickle);
+    assert_eq!(scan(&bytes, &name, &Limits { steps: 50_000, ..Limits::default() }).kind, Kind::Unknown);
 }
 
 proptest! {
