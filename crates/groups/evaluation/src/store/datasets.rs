@@ -25,7 +25,7 @@ const DATASETS: Domain<'static> = Domain {
         numeric: false,
         missing_differs: false,
     }],
-    tie: &[("d.created_ms", false), ("d.id", true)],
+    tie: &[("d.created_ms", false, true), ("d.id", true, false)],
 };
 
 pub(crate) fn insert_dataset(tx: &mut Tx<'_>, dataset: &EvaluationDataset) -> Result<()> {

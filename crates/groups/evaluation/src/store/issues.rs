@@ -19,7 +19,7 @@ const ISSUES: Domain<'static> = Domain {
         ("created_timestamp", "i.created_ms", true),
     ],
     sides: &[],
-    tie: &[("i.created_ms", false), ("i.id", false)],
+    tie: &[("i.created_ms", false, true), ("i.id", false, false)],
 };
 
 pub(crate) fn put_issue(tx: &mut Tx<'_>, issue: &Issue) -> Result<()> {

@@ -20,7 +20,7 @@ const EXPERIMENTS: Domain<'static> = Domain {
         numeric: false,
         missing_differs: false,
     }],
-    tie: &[("e.created_ms", false), ("e.id", true)],
+    tie: &[("e.created_ms", false, true), ("e.id", true, true)],
 };
 
 const EXPERIMENT: &str = "e.id, e.name, e.deleted, e.created_ms, e.updated_ms";

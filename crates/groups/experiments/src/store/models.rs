@@ -43,7 +43,7 @@ const LOGGED_MODELS: Domain<'static> = Domain {
             missing_differs: false,
         },
     ],
-    tie: &[("m.created_ms", false), ("m.id", true)],
+    tie: &[("m.created_ms", false, true), ("m.id", true, false)],
 };
 
 const LOGGED_MODEL: &str = "m.id, m.experiment_id, m.run_id, m.name, m.model_type, m.status, m.status_message, \

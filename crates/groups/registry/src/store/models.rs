@@ -25,7 +25,7 @@ const MODELS: Domain<'static> = Domain {
         numeric: false,
         missing_differs: true,
     }],
-    tie: &[("name", true)],
+    tie: &[("name", true, false)],
 };
 
 const MODEL: &str = "name, description, project, created_ms, updated_ms";

@@ -27,7 +27,7 @@ const VERSIONS: Domain<'static> = Domain {
         numeric: false,
         missing_differs: true,
     }],
-    tie: &[("v.model", true), ("v.version", false)],
+    tie: &[("v.model", true, false), ("v.version", false, true)],
 };
 
 const VERSION: &str = "v.model, v.version, v.state, v.stage, v.source, v.location, v.run_id, v.run_link, \

@@ -16,8 +16,8 @@ pub struct Domain<'d> {
     /// Attribute name as clients write it, column, and whether it is a number.
     pub attributes: &'d [(&'d str, &'d str, bool)],
     pub sides: &'d [Side<'d>],
-    /// Columns that make the order total, with `true` for ascending.
-    pub tie: &'d [(&'d str, bool)],
+    /// Columns that make the order total, whether they ascend, and whether they are numbers.
+    pub tie: &'d [(&'d str, bool, bool)],
 }
 
 #[derive(Clone, Copy)]
@@ -330,13 +330,10 @@ fn order_terms(
         }
         terms.push(term);
     }
-    for (column, ascending) in domain.tie {
+    for (column, ascending, numeric) in domain.tie {
         if !terms.iter().any(|term| term.expression == *column) {
-            let known = domain.attributes.iter().find(|(_, own, _)| own == column);
-            // A tie is a time or an id; one that cannot be searched is named by its unit.
-            let numeric = known.map_or(column.ends_with("_ms"), |(_, _, numeric)| *numeric);
             let expression = (*column).to_owned();
-            terms.push(Term { expression, ascending: *ascending, may_miss: false, numeric });
+            terms.push(Term { expression, ascending: *ascending, may_miss: false, numeric: *numeric });
         }
     }
     Ok(terms)
@@ -355,7 +352,7 @@ mod tests {
             numeric: true,
             missing_differs: false,
         }],
-        tie: &[("r.start_ms", false), ("r.id", true)],
+        tie: &[("r.start_ms", false, true), ("r.id", true, false)],
     };
 
     #[test]
