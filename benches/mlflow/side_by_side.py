@@ -290,7 +290,7 @@ def measure(server, runs, points):
     def take(load, work):
         try:
             rows[load] = work()
-        except (RuntimeError, KeyError, OSError, subprocess.CalledProcessError) as error:
+        except (RuntimeError, KeyError, IndexError, OSError, subprocess.CalledProcessError) as error:
             if server.is_ours:
                 raise
             print(f"{server.name} does not serve {load!r}: {str(error)[:200]}", file=sys.stderr)
@@ -307,8 +307,9 @@ def measure(server, runs, points):
     run = log_history(server, points)
     take(f"history of {points} points, pages of 25,000 (points)", lambda: read_history(server, run, points))
     take(f"320-point chart of {points} points", lambda: chart(server, run))
-    for way, of in (("up", 0), ("down", 1)):
-        take(f"artifact of {args.megabytes} MB {way} (MB)", lambda of=of: artifact(server, args.megabytes)[of])
+    ways = []
+    take(f"artifact of {args.megabytes} MB up (MB)", lambda: ways.extend(artifact(server, args.megabytes)) or ways[0])
+    take(f"artifact of {args.megabytes} MB down (MB)", lambda: ways[1])
     return rows
 
 
