@@ -1,5 +1,7 @@
 //! Paths of artifacts: data in a table, never joined to a path on disk.
 
+use platform_web::mlflow::unquoted;
+
 use crate::ExperimentError;
 
 const MAX_PATH: usize = 1_000;
@@ -11,17 +13,10 @@ pub(crate) struct ArtifactPath(String);
 impl ArtifactPath {
     pub(crate) fn parse(text: &str) -> Result<Self, ExperimentError> {
         // A client unquotes what it is told, and refuses the whole run when something hostile comes out.
-        let mut plain = text.to_owned();
-        let mut hostile = text.len() > MAX_PATH || is_hostile(text);
-        while !hostile {
-            let next = unquoted(&plain);
-            if next == plain {
-                return Ok(Self(text.to_owned()));
-            }
-            plain = next;
-            hostile = is_hostile(&plain);
+        if text.len() > MAX_PATH || is_hostile(text) || is_hostile(&unquoted(text)) {
+            return Err(ExperimentError::HostilePath { path: text.to_owned() });
         }
-        Err(ExperimentError::HostilePath { path: text.to_owned() })
+        Ok(Self(text.to_owned()))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -54,27 +49,6 @@ fn is_hostile(path: &str) -> bool {
         || path.contains(['\\', '\0', '\n', '\r', '#'])
         || path.contains("://")
         || path.split('/').any(bad_part)
-}
-
-/// `%2f` becomes `/`, once; what is no UTF-8 afterwards is replaced.
-fn unquoted(text: &str) -> String {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        match (bytes[at], digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            (byte, ..) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

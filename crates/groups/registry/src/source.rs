@@ -1,6 +1,8 @@
 //! Where a version's files may lie. Nothing here reads them: a source is text until a client or the serving group
 //! follows it, and none may point into this machine.
 
+use platform_web::mlflow::unquoted;
+
 use crate::RegistryError;
 use crate::names::check_length;
 
@@ -87,14 +89,7 @@ fn is_remote(source: &str) -> bool {
 
 /// An absolute path without relative parts, however often it was quoted.
 fn check_path(source: &str) -> Result<(), RegistryError> {
-    let mut plain = source.to_owned();
-    loop {
-        let next = unquoted(&plain);
-        if next == plain {
-            break;
-        }
-        plain = next;
-    }
+    let plain = unquoted(source);
     let (_, rest) = split_scheme(&plain);
     let path = match rest.strip_prefix("//") {
         Some(authority) => authority.find('/').map_or("", |at| &authority[at..]),
@@ -107,26 +102,6 @@ fn check_path(source: &str) -> Result<(), RegistryError> {
         return Err(refused(source, NO_RELATIVE));
     }
     Ok(())
-}
-
-/// `%2f` becomes `/`, once; what is no UTF-8 afterwards is replaced.
-fn unquoted(text: &str) -> String {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        if bytes[at] == b'%'
-            && let (Some(high), Some(low)) = (digit(bytes.get(at + 1)), digit(bytes.get(at + 2)))
-        {
-            out.push((high * 16 + low) as u8);
-            at += 3;
-        } else {
-            out.push(bytes[at]);
-            at += 1;
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

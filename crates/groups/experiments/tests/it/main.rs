@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
-mod client;
 mod points;
 mod search;
 
@@ -19,7 +18,7 @@ use platform_ui::Ui;
 use platform_web::{EdgeConfig, bind, serve};
 use serde_json::{Value, json};
 
-use client::{Answer, ask};
+use platform_testkit::http::{Answer, ask};
 
 struct Server {
     test: TestDb,
@@ -57,12 +56,12 @@ impl Server {
 
     async fn post(&self, path: &str, body: Value) -> Answer {
         let line = format!("POST /api/2.0/mlflow{path}");
-        ask(self.address, &line, "application/json", &body.to_string()).await
+        ask(self.address, &line, &[("Content-Type", "application/json")], &body.to_string()).await
     }
 
     async fn artifact(&self, method: &str, path: &str, body: &str) -> Answer {
         let line = format!("{method} /api/2.0/mlflow-artifacts/artifacts/{path}");
-        ask(self.address, &line, "application/octet-stream", body).await
+        ask(self.address, &line, &[("Content-Type", "application/octet-stream")], body).await
     }
 
     async fn run(&self) -> String {
@@ -116,7 +115,7 @@ async fn what_is_logged_is_read_back() {
             let line = format!(
                 "GET /api/2.0/mlflow/metrics/get-history?run_id={run}&metric_key=mae&max_results={limit}&page_token={token}"
             );
-            let page = ask(server.address, &line, "application/json", "").await.json();
+            let page = ask(server.address, &line, &[("Content-Type", "application/json")], "").await.json();
             let values: Vec<f64> = page["metrics"]
                 .as_array()
                 .unwrap()
@@ -130,7 +129,7 @@ async fn what_is_logged_is_read_back() {
         let odd = server.experiments.history(&run, "odd").await.unwrap();
         assert!(odd.len() == 1 && odd[0].value.is_nan(), "{engine:?}: {odd:?}");
         let line = format!("GET /api/2.0/mlflow/metrics/get-history?run_id={run}&metric_key=odd");
-        let wire = ask(server.address, &line, "application/json", "").await;
+        let wire = ask(server.address, &line, &[("Content-Type", "application/json")], "").await;
         assert_eq!(wire.json()["metrics"][0]["value"], json!("NaN"), "{engine:?}");
     }
 }

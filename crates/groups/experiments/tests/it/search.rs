@@ -3,8 +3,8 @@
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
-use crate::client::ask;
 use crate::{Server, servers};
+use platform_testkit::http::ask;
 
 /// Runs with a metric, a param and a tag that some of them lack.
 async fn seed(server: &Server, runs: usize) -> String {
@@ -142,7 +142,13 @@ async fn a_search_sees_every_acknowledged_write() {
         server.post("/runs/delete", json!({"run_id": run})).await;
         assert_eq!(count("metrics.mae > 100").await, 0, "{engine:?}");
         let purge = async |body: Value| {
-            ask(server.address, "POST /api/v1/runs/purge", "application/json", &body.to_string()).await
+            ask(
+                server.address,
+                "POST /api/v1/runs/purge",
+                &[("Content-Type", "application/json")],
+                &body.to_string(),
+            )
+            .await
         };
         let young = purge(json!({"deleted_for_ms": 1_000_000})).await;
         assert_eq!(young.json(), json!({"purged": 0}), "{engine:?}");

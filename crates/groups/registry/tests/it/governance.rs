@@ -13,8 +13,8 @@ use platform_primitives::{ErrorKind, Failure};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::client::{Answer, ask};
 use super::{CHAMPION, Server, servers};
+use platform_testkit::http::{Answer, ask_json};
 
 const GATED: &str = "credit";
 
@@ -86,7 +86,7 @@ impl RunFacts for HeldRuns {
 
 impl Server {
     async fn call(&self, bearer: &str, line: &str, body: Value) -> Answer {
-        ask(self.address, line, bearer, &body).await
+        ask_json(self.address, line, bearer, &body).await
     }
 
     /// A model with files, a run and a policy, and its first version, registered by Alice.

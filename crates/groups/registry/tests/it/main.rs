@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
-mod client;
 mod governance;
 mod protocol;
 mod rules;
@@ -24,8 +23,8 @@ use platform_ui::Ui;
 use platform_web::{EdgeConfig, bind, serve};
 use serde_json::{Value, json};
 
-use client::{Answer, ask, escaped};
 use governance::{HeldFiles, HeldRuns};
+use platform_testkit::http::{Answer, ask_json, escaped};
 
 const MODEL: &str = "demand";
 const PROJECT: &str = "taxi";
@@ -101,12 +100,12 @@ impl Server {
     }
 
     async fn mlflow(&self, method: &str, path: &str, body: Value) -> Answer {
-        ask(self.address, &format!("{method} /api/2.0/mlflow{path}"), &self.alice, &body).await
+        ask_json(self.address, &format!("{method} /api/2.0/mlflow{path}"), &self.alice, &body).await
     }
 
     async fn decide(&self, bearer: &str, version: i64, verb: &str, body: Value) -> Answer {
         let line = format!("POST /api/v1/models/{MODEL}/versions/{version}/{verb}");
-        ask(self.address, &line, bearer, &body).await
+        ask_json(self.address, &line, bearer, &body).await
     }
 
     async fn create_model(&self, name: &str, tags: Value) {

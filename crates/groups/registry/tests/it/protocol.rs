@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Answer, escaped};
 use crate::{MODEL, PROJECT, Server, servers};
+use platform_testkit::http::{Answer, escaped};
 
 impl Server {
     async fn created(&self, body: Value) -> Answer {

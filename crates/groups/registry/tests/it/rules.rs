@@ -4,8 +4,8 @@ use group_registry::{RegistryError, VersionState, kinds};
 use platform_events::EventFilter;
 use serde_json::{Value, json};
 
-use crate::client::escaped;
 use crate::{MODEL, PROJECT, Server, digest, servers};
+use platform_testkit::http::escaped;
 
 fn tag(key: &str, value: &str) -> Value {
     json!({"name": MODEL, "version": "1", "key": key, "value": value})

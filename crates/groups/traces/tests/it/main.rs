@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
 mod assessments;
-mod client;
 mod metrics;
 mod otlp;
 mod search;

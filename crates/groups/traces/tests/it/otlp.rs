@@ -6,8 +6,8 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::{Value, json};
 
-use crate::client::Answer;
 use crate::server::{Server, servers};
+use platform_testkit::http::Answer;
 
 const PROTOBUF: (&str, &str) = ("Content-Type", "application/x-protobuf");
 const HERE: (&str, &str) = ("x-mlflow-experiment-id", "1");
@@ -125,7 +125,7 @@ async fn exported_spans_make_a_trace() {
         let body = request(&[child, root], "gemini-cli");
         let answer = server.send("POST /v1/traces", &[PROTOBUF, HERE], &body).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        assert!(answer.head.contains("content-type: application/x-protobuf"), "{answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/x-protobuf"), "{answer:?}");
         let full = server.v3("GET", "/get?trace_id=tr-1", Value::Null).await["trace"].clone();
         for (pointer, expected) in [
             ("/trace_info/state", json!("OK")),

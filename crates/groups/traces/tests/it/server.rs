@@ -12,7 +12,7 @@ use platform_testkit::{TestDb, both_engines};
 use platform_web::{EdgeConfig, bind, serve};
 use serde_json::{Value, json};
 
-use crate::client::{Answer, send};
+use platform_testkit::http::{Answer, ask};
 
 struct OneExperiment;
 
@@ -78,7 +78,7 @@ impl Server {
     pub async fn send(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut all = vec![("Authorization", self.bearer.as_str())];
         all.extend_from_slice(headers);
-        send(self.address, line, &all, body).await
+        ask(self.address, line, &all, body).await
     }
 
     pub async fn ask(&self, method: &str, path: &str, body: Value) -> Answer {

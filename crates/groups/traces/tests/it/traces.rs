@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::client::escaped;
 use crate::server::servers;
+use platform_testkit::http::escaped;
 
 #[tokio::test]
 async fn a_trace_comes_back_as_it_was_sent() {
@@ -204,7 +204,11 @@ async fn uploaded_files_are_served() {
         assert_eq!(attributes, json!([{"key": "fruit", "value": {"string_value": "apple"}}]));
         let file = "/ajax-api/2.0/mlflow/get-trace-artifact?request_id=tr-1";
         let answer = server.ask("GET", file, Value::Null).await;
-        assert!(answer.head.contains("content-disposition: attachment; filename=traces.json"), "{answer:?}");
+        assert_eq!(
+            answer.header("content-disposition"),
+            Some("attachment; filename=traces.json"),
+            "{answer:?}"
+        );
         assert_eq!(answer.json()["spans"][0]["name"], "root");
         for (path, status) in [("a.txt", 200), ("b.txt", 404), ("..%2Ftraces.json", 404)] {
             let answer = server.ask("GET", &format!("{file}&path={path}"), Value::Null).await;

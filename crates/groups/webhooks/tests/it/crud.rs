@@ -3,8 +3,8 @@
 use platform_db::args;
 use serde_json::{Value, json};
 
-use crate::client::ask;
 use crate::{event, servers};
+use platform_testkit::http::ask_json;
 
 #[tokio::test]
 async fn a_webhook_lives_and_ends() {
@@ -110,7 +110,8 @@ async fn what_mlflow_does_not_know_its_clients_do_not_see() {
         assert_eq!(webhooks[0]["webhook_id"], mixed.as_str());
         assert_eq!(webhooks[0]["events"], json!([event("PROMPT", "CREATED")]));
         assert_eq!(webhooks[0]["loopwright_events"], json!([granted]));
-        let native = ask(server.address, "GET /api/v1/webhooks", &server.reader, &Value::Null).await.json();
+        let native =
+            ask_json(server.address, "GET /api/v1/webhooks", &server.reader, &Value::Null).await.json();
         assert_eq!(native["items"].as_array().unwrap().len(), 2, "{native}");
     }
 }
@@ -185,7 +186,7 @@ async fn only_an_owner_says_where_requests_go() {
             for (method, path, status) in &table {
                 let line = format!("{method} {prefix}/mlflow/webhooks{path}");
                 let sent = if *method == "GET" { Value::Null } else { body.clone() };
-                let answer = ask(server.address, &line, &server.reader, &sent).await;
+                let answer = ask_json(server.address, &line, &server.reader, &sent).await;
                 assert_eq!(answer.status, *status, "{line}: {answer:?}");
             }
         }

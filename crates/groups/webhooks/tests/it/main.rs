@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
-mod client;
 mod crud;
 mod delivery;
 mod receiver;
@@ -18,7 +17,7 @@ use platform_testkit::{TestDb, both_engines};
 use platform_web::{EdgeConfig, bind, serve};
 use serde_json::{Value, json};
 
-use client::{Answer, ask};
+use platform_testkit::http::{Answer, ask_json};
 
 /// Vouched for, so that no test asks a name server: loopback and a name that nobody resolves.
 const ALLOWED: [&str; 2] = ["127.0.0.1", "hooks.test"];
@@ -72,7 +71,7 @@ impl Server {
 
     async fn mlflow(&self, method: &str, path: &str, body: Value) -> Answer {
         let line = format!("{method} /api/2.0/mlflow/webhooks{path}");
-        ask(self.address, &line, &self.owner, &body).await
+        ask_json(self.address, &line, &self.owner, &body).await
     }
 
     /// Creates a webhook; its id.
@@ -84,7 +83,7 @@ impl Server {
 
     async fn deliveries(&self, id: &str) -> Vec<Value> {
         let line = format!("GET /api/v1/webhooks/{id}/deliveries");
-        let answer = ask(self.address, &line, &self.reader, &Value::Null).await;
+        let answer = ask_json(self.address, &line, &self.reader, &Value::Null).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json().as_array().unwrap().clone()
     }

@@ -5,8 +5,10 @@ pub mod filter;
 mod numbers;
 mod pair;
 pub mod search;
+mod unquote;
 
 pub use pair::Pair;
+pub use unquote::unquoted;
 
 pub use numbers::{int64, optional_int64, optional_real, real, real_to_json};
 
