@@ -3,7 +3,7 @@
     python3 benches/mlflow/growth.py --runs 4000 --metrics 50 --points 200 --steps 4
 
 Logs RUNS runs of METRICS metrics with POINTS points each (the default is 40 million points) in STEPS parts of equal size, with four
-clients, and measures after each part: points a second and milliseconds a batch of 1,000 while that part was logged; a search with metric
+clients that repeat the values of 32 runs, and measures after each part: points a second and milliseconds a batch of 1,000 while that part was logged; a search with metric
 filter and order over all runs, the history of one series, the 320-point chart of it; the server's memory; bytes of the database a point,
 after the background fold has ended.
 """
@@ -13,6 +13,7 @@ import http.client
 import json
 import math
 import random
+import struct
 import threading
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from side_by_side import API, Server, resident_mb
 
 
 def post(connection, path, body):
-    connection.request("POST", f"{API}{path}", json.dumps(body), {"Content-Type": "application/json"})
+    connection.request("POST", f"{API}{path}", body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
     data = answer.read()
     if answer.status != 200:
@@ -29,28 +30,43 @@ def post(connection, path, body):
     return json.loads(data)
 
 
-def log_runs(server, experiment, numbers, args, took):
+# Stands for the run in the bodies that are made before the clock runs.
+RUN = "0" * 32
+TEMPLATES = 32
+
+
+def bodies(dice, args):
+    """The batches of one run: METRICS values a step with one time, as `log_metrics` sends them."""
+    level = [dice.uniform(0.5, 2) for _ in range(args.metrics)]
+    batch, made = [], []
+    for step in range(args.points):
+        at = 1_700_000_000_000 + step * 1_000 + dice.randrange(50)
+        for metric in range(args.metrics):
+            # A curve that falls, with noise in all its last digits.
+            value = level[metric] * math.exp(-step / 70) + dice.gauss(0, 0.01)
+            if args.values == "float32":
+                value = struct.unpack("f", struct.pack("f", value))[0]
+            batch.append({"key": f"m{metric}", "value": value, "timestamp": at, "step": step})
+            if len(batch) == 1_000:
+                made.append(json.dumps({"run_id": RUN, "metrics": batch}).encode())
+                batch = []
+    if batch:
+        made.append(json.dumps({"run_id": RUN, "metrics": batch}).encode())
+    return made
+
+
+def log_runs(server, experiment, numbers, templates, took):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
     for number in numbers:
-        dice = random.Random(number)
         body = {"experiment_id": experiment, "start_time": 1_700_000_000_000 + number}
-        run = post(connection, "/runs/create", body)["run"]["info"]["run_id"]
-        level = [dice.uniform(0.5, 2) for _ in range(args.metrics)]
-        batch = []
-        for step in range(args.points):
-            for metric in range(args.metrics):
-                # A curve that falls, with noise in its last digits: what training writes.
-                value = level[metric] * math.exp(-step / 70) + dice.gauss(0, 0.01)
-                at = 1_700_000_000_000 + number * 1_000_000 + step * 1_000 + dice.randrange(50)
-                batch.append({"key": f"m{metric}", "value": value, "timestamp": at, "step": step})
-                if len(batch) == 1_000:
-                    started = time.perf_counter()
-                    post(connection, "/runs/log-batch", {"run_id": run, "metrics": batch})
-                    took.append(time.perf_counter() - started)
-                    batch = []
-        if batch:
-            post(connection, "/runs/log-batch", {"run_id": run, "metrics": batch})
-        post(connection, "/runs/update", {"run_id": run, "status": "FINISHED", "end_time": 1_800_000_000_000})
+        run = post(connection, "/runs/create", json.dumps(body))["run"]["info"]["run_id"].encode()
+        for body in templates[number % len(templates)]:
+            body = body.replace(RUN.encode(), run)
+            started = time.perf_counter()
+            post(connection, "/runs/log-batch", body)
+            took.append(time.perf_counter() - started)
+        body = {"run_id": run.decode(), "status": "FINISHED", "end_time": 1_800_000_000_000}
+        post(connection, "/runs/update", json.dumps(body))
 
 
 def median_ms(work, times=20):
@@ -83,7 +99,9 @@ def main():
     parser.add_argument("--metrics", type=int, default=50)
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--values", choices=["float32", "float64"], default="float32")
     args = parser.parse_args()
+    templates = [bodies(random.Random(number), args) for number in range(TEMPLATES)]
     command = [str(Path(args.ours).resolve()), "up", "--data-dir", "{dir}/data", "--listen", "127.0.0.1:{port}"]
     server = Server("loopwright", command, args)
     try:
@@ -94,7 +112,7 @@ def main():
         for step in range(args.steps):
             numbers, took, started = range(step * part, (step + 1) * part), [], time.monotonic()
             threads = [
-                threading.Thread(target=log_runs, args=(server, experiment, numbers[k::4], args, took)) for k in range(4)
+                threading.Thread(target=log_runs, args=(server, experiment, numbers[k::4], templates, took)) for k in range(4)
             ]
             for thread in threads:
                 thread.start()

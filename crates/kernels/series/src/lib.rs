@@ -6,6 +6,7 @@
 mod bands;
 mod batch;
 mod chunk;
+mod columns;
 mod point;
 mod summary;
 mod wire;

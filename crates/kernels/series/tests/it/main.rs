@@ -18,6 +18,7 @@ fn any_point() -> impl Strategy<Value = Point> {
         Just(f64::INFINITY),
         Just(f64::NEG_INFINITY),
         (0..1000).prop_map(|n| f64::from(n) * 0.001),
+        any::<f32>().prop_map(f64::from),
     ];
     let at = prop_oneof![any::<i64>(), 1_700_000_000_000..1_700_000_100_000i64];
     (at, prop_oneof![any::<i64>(), -5..5_000i64], value).prop_map(|(at_ms, step, value)| Point {
@@ -64,10 +65,25 @@ proptest! {
     }
 
     #[test]
+    fn short_columns_that_share_come_back_as_they_were(lists in prop::collection::btree_map("[a-z/]{1,6}", prop::collection::vec((0..50i64, any::<f32>()), 2..300), 2..6)) {
+        let series: Vec<Series> = lists.into_iter().map(|(key, values)| {
+            let point = |(n, (late, value)): (usize, (i64, f32))| Point { at_ms: n as i64 * 1_000 + late, step: n as i64, value: f64::from(value) };
+            Series { key, points: values.into_iter().enumerate().map(point).collect() }
+        }).collect();
+        let bytes = encode_chunk(&series);
+        for (one, other) in series.iter().zip(decode_chunk(&bytes).unwrap()) {
+            prop_assert_eq!(bits(&one.points), bits(&other.points));
+            prop_assert_eq!(bits(&points_of_key(&bytes, &one.key).unwrap()), bits(&one.points));
+        }
+    }
+
+    #[test]
     fn damaged_bytes_are_an_error_and_no_panic(cut in 0usize..400, flip in 0usize..400, with in any::<u8>()) {
         let points: Vec<Point> = (0..50).map(|n| Point { at_ms: n * n, step: n, value: (n as f64).sin() }).collect();
         let series = [Series { key: "a".to_owned(), points: points.clone() }, Series { key: "b".to_owned(), points }];
-        for mut bytes in [encode_chunk(&series), encode_batch(series[0].points.iter().map(|p| ("a", *p)))] {
+        let float = |n: i64, key: i64| Point { at_ms: n * 1_000 + (n * key) % 7, step: n, value: f64::from((n as f32 + key as f32).sin()) };
+        let shared = [5i64, 9].map(|key| Series { key: key.to_string(), points: (0..50).map(|n| float(n, key)).collect() });
+        for mut bytes in [encode_chunk(&series), encode_chunk(&shared), encode_batch(series[0].points.iter().map(|p| ("a", *p)))] {
             let place = flip % bytes.len();
             bytes[place] ^= with;
             bytes.truncate(bytes.len() - cut % bytes.len());
