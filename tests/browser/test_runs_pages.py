@@ -132,6 +132,39 @@ def test_the_keyboard_walks_selects_hides_and_compares(browser, workspace, until
     assert "2 runs" in browser.find_element(By.TAG_NAME, "h1").text
 
 
+ACTIVE = "return document.querySelector('tbody tr.active')?.dataset.name"
+
+
+def test_the_keyboard_stays_on_its_run_when_news_come(browser, workspace, logged, until):
+    workspace.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+    until(lambda: browser.execute_script(ACTIVE), "a row is active")
+    before = browser.execute_script(ACTIVE)
+    late = {"experiment_id": logged["experiment"], "run_name": "late", "start_time": 1_900_000_000_000}
+    run = logged["post"]("/runs/create", late)["run"]["info"]["run_id"]
+    browser.execute_script("document.body.dispatchEvent(new Event('live'))")
+    until(lambda: names(browser)[0] == "late", "the new run is on top")
+    assert browser.execute_script(ACTIVE) == before
+    logged["post"]("/runs/delete", {"run_id": run})
+
+
+def test_the_keyboard_reaches_what_is_pinned(browser, workspace, until):
+    workspace.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, "p")
+    until(lambda: browser.find_elements(By.CSS_SELECTOR, "tbody.pinned tr"), "the second run is pinned")
+    pinned = browser.find_element(By.CSS_SELECTOR, "tbody.pinned tr")
+    workspace.send_keys(Keys.HOME)
+    until(lambda: "active" in pinned.get_attribute("class"), "the pinned row is active")
+    assert workspace.get_attribute("aria-activedescendant") == pinned.get_attribute("id")
+    workspace.send_keys("p")
+    until(lambda: not browser.find_elements(By.CSS_SELECTOR, "tbody.pinned tr"), "it is pinned no more")
+
+
+def test_a_ticked_box_keeps_the_focus(browser, workspace, until):
+    boxes = lambda: browser.find_elements(By.CSS_SELECTOR, "tbody.rows [data-select]")  # noqa: E731
+    boxes()[3].click()
+    until(lambda: boxes()[3].is_selected(), "it is ticked")
+    assert browser.execute_script("return document.activeElement") == boxes()[3]
+
+
 def test_a_wrong_filter_is_explained_under_the_box(browser, workspace, until):
     box = browser.find_element(By.ID, "filter")
     box.send_keys("metrics.mae >>> 3", Keys.ESCAPE, Keys.ENTER)
@@ -205,6 +238,44 @@ def test_a_comparison_shows_differences_from_the_baseline(browser, empty_url, lo
     assert {"model", "depth"} <= set(lines)
     [best] = lines["mae"].find_elements(By.CSS_SELECTOR, "td.best")
     assert best.text.startswith("99")
+
+
+def test_values_that_differ_late_are_written_in_full(empty_url, logged):
+    runs = []
+    for value in (0.500001, 0.500002):
+        body = {"experiment_id": logged["experiment"], "run_name": "close", "start_time": 1}
+        runs.append(logged["post"]("/runs/create", body)["run"]["info"]["run_id"])
+        logged["post"]("/runs/log-metric", {"run_id": runs[-1], "key": "close", "value": value, "timestamp": 1})
+    page = requests.get(f"{empty_url}/runs/compare?runs={','.join(runs)}&x=time", timeout=10).text
+    assert "0.500001" in page
+    assert "0.500002" in page
+    assert page.count("x=time") >= 4
+    for run in runs:
+        logged["post"]("/runs/delete", {"run_id": run})
+    plots = f"{empty_url}/experiments/{logged['experiment']}/plots"
+    asked = {"view": "deleted", "x": "attributes.run_name", "y": "metrics.close"}
+    assert requests.get(plots, params=asked, timeout=10).text.count("<circle") == 2
+
+
+def test_one_run_that_cannot_be_changed_keeps_no_other_from_it(empty_url, logged):
+    bulk = f"{empty_url}/experiments/{logged['experiment']}/bulk"
+    fields = {"action": "tag", "key": "bulk", "value": "yes", "runs": f"{'0' * 32},{logged['runs'][7]}"}
+    answer = requests.post(bulk, data=fields, timeout=10)
+    assert answer.status_code == 404
+    assert "1 of 2 runs were changed, 1 were not" in answer.text
+    assert rows(empty_url, logged, filter="tags.bulk = 'yes'")[1]["total"] == 1
+
+
+def test_the_largest_numbers_are_drawn(empty_url, logged):
+    body = {"experiment_id": logged["experiment"], "run_name": "wide", "start_time": 2}
+    run = logged["post"]("/runs/create", body)["run"]["info"]["run_id"]
+    points = [{"key": "wide", "value": y, "timestamp": x, "step": x} for x, y in enumerate((1.7e308, -1.7e308))]
+    logged["post"]("/runs/log-batch", {"run_id": run, "metrics": points})
+    picture = requests.get(f"{empty_url}/api/v1/runs/chart.svg", params={"runs": run, "key": "wide"}, timeout=10)
+    logged["post"]("/runs/delete", {"run_id": run})
+    assert picture.status_code == 200
+    assert "NaN" not in picture.text
+    assert "inf" not in picture.text
 
 
 def test_plots_draw_a_point_and_a_line_a_run(browser, empty_url, logged, until):

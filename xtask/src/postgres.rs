@@ -40,9 +40,10 @@ impl Cluster {
         let cluster =
             Self { url: format!("postgresql://postgres@127.0.0.1:{port}/postgres"), programs, folder };
         let data = cluster.folder.join("data").display().to_string();
-        tools::output(
-            cluster.program("initdb", &["-D", &data, "-U", "postgres", "-A", "trust", "--no-sync"]),
-        )?;
+        // Texts in the order of a language, as most installations have them: what relies on the order of bytes shows.
+        let language = ["-E", "UTF8", "--locale-provider=icu", "--icu-locale=en-US"];
+        let plain = ["-D", &data, "-U", "postgres", "-A", "trust", "--no-sync"];
+        tools::output(cluster.program("initdb", &[&plain[..], &language[..]].concat()))?;
         let sockets = cluster.folder.display();
         let options = format!(
             "-p {port} -k {sockets} -c listen_addresses=127.0.0.1 -c max_connections=300 -c shared_buffers=64MB"

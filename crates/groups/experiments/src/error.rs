@@ -46,12 +46,16 @@ pub enum ExperimentError {
         "A batch logging request can contain at most {most} {what}. Got {found} {what}. Please split up {what} across multiple requests and try again."
     )]
     BatchTooLarge { what: &'static str, found: usize, most: usize },
+    #[error("{} of {asked} runs were changed, {refused} were not. The first that was not: {first}", asked - refused)]
+    PartlyChanged { asked: usize, refused: usize, first: Box<ExperimentError> },
     #[error("No artifact at '{path}'")]
     ArtifactNotFound { path: String },
     #[error("{feature} is not supported by this server")]
     Unsupported { feature: String },
     #[error("the search did not end")]
     SearchFailed,
+    #[error("work on a thread of its own did not end")]
+    AsideFailed,
     #[error("the points of run {run} were folded by somebody else")]
     FoldedTwice { run: String },
     #[error(transparent)]
@@ -99,7 +103,8 @@ impl Fault for ExperimentError {
             | Self::HostilePath { .. }
             | Self::BatchTooLarge { .. } => ErrorKind::Invalid,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
-            Self::SearchFailed | Self::Points(_) => ErrorKind::Internal,
+            Self::PartlyChanged { first, .. } => first.kind(),
+            Self::SearchFailed | Self::AsideFailed | Self::Points(_) => ErrorKind::Internal,
             Self::FoldedTwice { .. } => ErrorKind::Unavailable,
             Self::Search(error) => error.kind(),
             Self::Export(_) => ErrorKind::Internal,
@@ -126,7 +131,9 @@ impl Fault for ExperimentError {
                 "experiments/tag-not-found"
             }
             Self::BatchTooLarge { .. } => "experiments/batch-too-large",
+            Self::PartlyChanged { .. } => "experiments/partly-changed",
             Self::SearchFailed => "experiments/search-failed",
+            Self::AsideFailed => "experiments/aside-failed",
             Self::FoldedTwice { .. } => "experiments/folded-twice",
             Self::Points(_) => "experiments/damaged-points",
             Self::ArtifactNotFound { .. } => "experiments/artifact-not-found",

@@ -12,6 +12,7 @@ use kernel_series::{Point, Series, Summaries, decode_batch, decode_chunk, encode
 use tokio::sync::Notify;
 
 use crate::ExperimentError;
+use crate::aside::aside;
 use crate::service::Experiments;
 use crate::store::{self, Chunk};
 
@@ -174,7 +175,7 @@ async fn compress(batches: Vec<(i64, Vec<u8>)>) -> Result<Folded, ExperimentErro
         }
         Ok((batches.into_iter().map(|(seq, _)| seq).collect(), summaries, chunks(series)))
     };
-    tokio::task::spawn_blocking(work).await.map_err(|_| ExperimentError::SearchFailed)?
+    aside(true, work).await?
 }
 
 /// Sorted by key and time, cut into chunks of about [`CHUNK_POINTS`].
@@ -216,7 +217,7 @@ async fn merge(experiments: &Experiments, run: &str, level: i64) -> Result<(), E
     let Some(upto) = folds.last().copied().filter(|_| folds.len() >= MERGE) else { return Ok(()) };
     let old = store::chunks_of_level(db, run, level, upto).await?;
     let count = old.len() as u64;
-    let merged = tokio::task::spawn_blocking(move || {
+    let merged = aside(true, move || {
         let mut series: BTreeMap<String, Vec<Point>> = BTreeMap::new();
         let mut moved = Vec::new();
         for chunk in old {
@@ -232,7 +233,7 @@ async fn merge(experiments: &Experiments, run: &str, level: i64) -> Result<(), E
         moved.extend(chunks(series));
         Ok::<_, ExperimentError>(moved)
     });
-    let merged = merged.await.map_err(|_| ExperimentError::SearchFailed)??;
+    let merged = merged.await??;
     let run = run.to_owned();
     db.write(move |tx| {
         if store::delete_level(tx, &run, level, upto)? != count {

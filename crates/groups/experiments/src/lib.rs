@@ -3,6 +3,7 @@
 //! Speaks MLflow 3 (`mlflow/`); the pages are in `ui/`.
 
 mod artifacts;
+mod aside;
 mod cache;
 mod error;
 mod fold;

@@ -1,5 +1,6 @@
 //! Series that were read, decoded: a page draws the same ones again and again.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,6 +36,21 @@ impl Series {
     /// Whether the order of time is that of steps too.
     pub fn is_by_step(&self) -> bool {
         self.by_step
+    }
+
+    /// The points by step, then time and value.
+    pub fn by_step(&self) -> Cow<'_, [Point]> {
+        if self.by_step {
+            return Cow::Borrowed(&self.points);
+        }
+        let mut points = self.points.clone();
+        points.sort_by(|a, b| a.step.cmp(&b.step).then(a.order(b)));
+        Cow::Owned(points)
+    }
+
+    /// Whether going through all points takes a millisecond or more.
+    pub fn is_large(&self) -> bool {
+        self.points.len() > 100_000
     }
 
     /// Whether every point has a step of its own, ascending.

@@ -82,7 +82,9 @@ function start(section) {
   let pinned = [...pinnedBody.rows].map(fromElement);
   let total = Number(section.dataset.total);
   let all = false;
-  let active = -1;
+  // Where the keyboard is: a place, and the run that was there. News may move the run; pinned rows have places below 0.
+  let active = null;
+  let activeId = "";
   let generation = 0;
   const spacers = [document.createElement("tr"), document.createElement("tr")];
   spacers.forEach((spacer) => {
@@ -95,6 +97,7 @@ function start(section) {
     return { id: row.dataset.id, name: row.dataset.name, slot: Number(row.dataset.slot), element: row };
   }
   const at = (index) => pages.get(Math.floor(index / PAGE))?.[index % PAGE];
+  const standing = (place) => (place < 0 ? pinned[pinned.length + place] : at(place));
 
   async function load(page) {
     if (loading.has(page)) return;
@@ -138,8 +141,31 @@ function start(section) {
   }
   const elementOf = (run) => dress((run.element ??= rowElement(run, numeric)), run);
 
+  /** Finds the run under the keyboard where news or a pin have put it. */
+  function follow() {
+    if (active === null) return;
+    // Its page was not here yet when the keyboard came by.
+    activeId ||= standing(active)?.id ?? "";
+    if (standing(active)?.id === activeId) return;
+    const top = pinned.findIndex((run) => run.id === activeId);
+    if (active < 0 && top >= 0) active = top - pinned.length;
+    else {
+      for (const [page, rows] of pages) {
+        const place = rows.findIndex((run) => run?.id === activeId);
+        if (place >= 0) active = page * PAGE + place;
+      }
+    }
+    active = Math.max(-pinned.length, Math.min(total - 1, active));
+  }
+
   function render(loaded) {
+    const focused = document.activeElement;
+    follow();
     pinnedBody.replaceChildren(...pinned.map(elementOf));
+    pinned.forEach((run, place) => {
+      run.element.id = `pinned-${run.id}`;
+      run.element.classList.toggle("active", active === place - pinned.length && run.id === activeId);
+    });
     const top = Math.max(0, scroller.scrollTop - pinnedBody.offsetHeight);
     const first = Math.max(0, Math.min(total, Math.floor(top / ROW)) - AROUND);
     const end = Math.min(total, Math.ceil((top + scroller.clientHeight) / ROW) + AROUND);
@@ -155,7 +181,7 @@ function start(section) {
       }
       const own = elementOf(run);
       own.id = `run-${run.id}`;
-      own.classList.toggle("active", index === active);
+      own.classList.toggle("active", index === active && run.id === activeId);
       own.setAttribute("aria-rowindex", index + 2);
       own.dataset.index = index;
       rows.push(own);
@@ -170,6 +196,8 @@ function start(section) {
       }
     }
     forget(Math.floor(first / PAGE));
+    // A row that is put in its place anew loses what was focused in it.
+    if (focused !== document.activeElement && table.contains(focused)) focused.focus({ preventScroll: true });
     if (loaded) announce();
     describe();
   }
@@ -287,21 +315,23 @@ function start(section) {
   });
 
   function move(to) {
-    active = Math.max(0, Math.min(total - 1, to));
+    active = Math.max(-pinned.length, Math.min(total - 1, to));
     const top = active * ROW + pinnedBody.offsetHeight;
     const head = table.tHead.offsetHeight;
-    if (top < scroller.scrollTop) scroller.scrollTop = top;
+    if (top < scroller.scrollTop) scroller.scrollTop = Math.max(0, top);
     const below = top + ROW + head - scroller.clientHeight;
     if (below > scroller.scrollTop) scroller.scrollTop = below;
+    const run = standing(active);
+    activeId = run?.id ?? "";
     render();
-    const run = at(active);
-    if (run) scroller.setAttribute("aria-activedescendant", `run-${run.id}`);
+    if (run) scroller.setAttribute("aria-activedescendant", `${active < 0 ? "pinned" : "run"}-${run.id}`);
   }
   scroller.addEventListener("keydown", (event) => {
     if (event.target !== scroller || event.ctrlKey || event.metaKey || event.altKey) return;
     const page = Math.max(1, Math.floor(scroller.clientHeight / ROW) - 2);
-    const steps = { ArrowDown: active + 1, ArrowUp: active - 1, PageDown: active + page, PageUp: active - page, Home: 0, End: total - 1 };
-    const run = at(active);
+    const here = active ?? -1;
+    const steps = { ArrowDown: here + 1, ArrowUp: here - 1, PageDown: here + page, PageUp: here - page, Home: -pinned.length, End: total - 1 };
+    const run = active === null ? undefined : known(activeId);
     if (event.key in steps && total > 0) move(steps[event.key]);
     else if (event.key === " " && run) select(run);
     else if (event.key === "Enter" && run) location.assign(`/runs/${run.id}`);

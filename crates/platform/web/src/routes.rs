@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, HttpBody as _};
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::handler::Handler;
 use axum::middleware::{self, Next};
@@ -13,13 +12,10 @@ use axum::routing::{MethodFilter, on};
 use http::{Method, header};
 use platform_auth::Permission;
 use platform_primitives::{ErrorKind, Failure, Fault};
-use tower_http::timeout::TimeoutBody;
 
+use crate::body::in_time;
 use crate::dialect::Dialect;
 use crate::edge::Identity;
-
-/// The next piece of an upload has to come within this time.
-const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,14 +121,9 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             Some(deadline) => router.layer(middleware::from_fn(move |request: Request, next: Next| {
                 within(deadline, dialect, request, next)
             })),
-            None => router.layer(middleware::from_fn(|request: Request, next: Next| {
-                // An empty body stays known as one.
-                next.run(request.map(|body| match body.is_end_stream() {
-                    true => body,
-                    false => Body::new(TimeoutBody::new(BODY_DEADLINE, body)),
-                }))
-            })),
+            None => router,
         };
+        router = router.layer(middleware::from_fn(|request: Request, next: Next| next.run(in_time(request))));
         Surface { router: router.with_state(state), table: self.table }
     }
 }

@@ -27,6 +27,9 @@ use crate::routes::Surface;
 /// Requests worked on at the same time; more get 503 at once instead of a long queue.
 const IN_FLIGHT: usize = 4096;
 
+/// Connections that are open at the same time; more wait to be accepted.
+const CONNECTIONS: usize = 8_192;
+
 /// A connection that says nothing more is closed: before a request, or within its head.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -94,10 +97,15 @@ pub async fn serve(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
     let running = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let accept = async {
+            let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            accepted = accept => accepted,
             () = &mut shutdown => break,
         };
         let (stream, peer) = match accepted {
@@ -124,6 +132,7 @@ pub async fn serve(
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }
+            drop(place);
         });
     }
     drop(listener);

@@ -16,7 +16,8 @@ use platform_db::Db;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::ExperimentError;
-use crate::store::{self, LIST_MAX, View};
+use crate::aside::aside;
+use crate::store::{self, LIST_MAX, StoredRun, View};
 
 pub(crate) use plan::{Plan, Token, is_smaller_better};
 pub(crate) use shard::Hit;
@@ -24,8 +25,11 @@ use shard::Shard;
 
 /// How often a search loads its columns again because others made room for theirs.
 const ATTEMPTS: usize = 8;
-/// Runs read at a time while a column is loaded.
+/// Runs read at a time while a column is loaded, and about how many bytes of them.
 const LOAD_PAGE: usize = 2_000;
+const LOAD_BYTES: usize = 8 * 1024 * 1024;
+/// Scans of more runs than this leave the threads that answer everybody.
+const INLINE_RUNS: usize = 10_000;
 
 #[derive(Default)]
 pub(crate) struct RunIndex {
@@ -66,16 +70,8 @@ impl RunIndex {
         for experiment in experiments {
             let shard = self.ready(db, *experiment, plan).await?;
             let (plan, token) = (Arc::clone(plan), token.clone());
-            // A large scan takes milliseconds: not on the threads that answer everybody.
-            let found = match shard.len() > 10_000 {
-                true => {
-                    tokio::task::spawn_blocking(move || shard.search(view, &plan, token.as_deref(), limit))
-                        .await
-                        .map_err(|_| ExperimentError::SearchFailed)?
-                }
-                false => shard.search(view, &plan, token.as_deref(), limit),
-            };
-            hits.extend(found);
+            let is_large = shard.len() > INLINE_RUNS;
+            hits.extend(aside(is_large, move || shard.search(view, &plan, token.as_deref(), limit)).await?);
         }
         if experiments.len() > 1 {
             hits.sort_by(|a, b| plan.compare(a, b));
@@ -170,6 +166,35 @@ impl RunIndex {
     }
 }
 
+/// All runs of an experiment, a page at a time; as many as fit in the memory that is meant for it.
+struct Pages {
+    experiment: i64,
+    after: (i64, String),
+    limit: usize,
+    ended: bool,
+}
+
+impl Pages {
+    fn of(experiment: i64) -> Self {
+        Self { experiment, after: (i64::MIN, String::new()), limit: LOAD_PAGE / 16, ended: false }
+    }
+
+    async fn next(&mut self, db: &Db) -> Result<Option<Vec<StoredRun>>, ExperimentError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let (experiment, after, limit) = (self.experiment, self.after.clone(), self.limit);
+        let page =
+            db.snapshot(move |rows| store::runs_of_experiment(rows, experiment, &after, limit)).await?;
+        let Some(last) = page.last() else { return Ok(None) };
+        self.after = (last.run.start.as_millis(), last.run.id.clone());
+        self.ended = page.len() < limit;
+        let bytes: usize = page.iter().map(StoredRun::bytes).sum();
+        self.limit = (LOAD_BYTES / (bytes / page.len()).max(1)).clamp(1, LOAD_PAGE);
+        Ok(Some(page))
+    }
+}
+
 /// Reads all runs once, for the columns that are missing; the others follow the same pass.
 async fn load(
     db: &Db,
@@ -178,18 +203,9 @@ async fn load(
     missing: Vec<plan::ColumnKey>,
 ) -> Result<(), ExperimentError> {
     shard.begin(missing);
-    let mut after = (i64::MIN, String::new());
-    loop {
-        let from = after.clone();
-        let page =
-            db.snapshot(move |rows| store::runs_of_experiment(rows, experiment, &from, LOAD_PAGE)).await?;
-        let Some(last) = page.last() else { break };
-        after = (last.run.start.as_millis(), last.run.id.clone());
-        let full = page.len() == LOAD_PAGE;
+    let mut pages = Pages::of(experiment);
+    while let Some(page) = pages.next(db).await? {
         page.iter().for_each(|stored| shard.put(stored));
-        if !full {
-            break;
-        }
     }
     if shard.has_datasets() {
         let keys = db.snapshot(move |rows| store::input_keys(rows, experiment, None)).await?;

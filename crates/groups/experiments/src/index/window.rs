@@ -8,14 +8,12 @@ use platform_db::Db;
 use super::columns::{Column, is_missing};
 use super::plan::{Plan, Term};
 use super::shard::Shard;
-use super::{LOAD_PAGE, RunIndex, lock};
+use super::{INLINE_RUNS, Pages, RunIndex, lock};
 use crate::ExperimentError;
+use crate::aside::aside;
 use crate::store::{self, LIST_MAX, StoredRun, View, parse_texts};
 
 pub(crate) use super::plan::{Aggregate, Attribute, ColumnKey};
-
-/// Scans of more runs than this leave the threads that answer everybody.
-const INLINE_RUNS: usize = 10_000;
 
 /// Part of what a search finds, and how many runs it finds in all.
 pub(crate) struct Window {
@@ -34,27 +32,29 @@ pub(crate) struct Group {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spread {
     pub count: usize,
-    pub sum: f64,
+    /// NaN when no run has a number.
+    pub mean: f64,
     pub min: f64,
     pub max: f64,
 }
 
 impl Spread {
-    const EMPTY: Self = Self { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY };
+    const EMPTY: Self = Self { count: 0, mean: f64::NAN, min: f64::INFINITY, max: f64::NEG_INFINITY };
 
     fn add(&mut self, value: f64) {
         if value.is_nan() || is_missing(value) {
             return;
         }
         self.count += 1;
-        self.sum += value;
+        let count = self.count as f64;
+        self.mean = match (self.count, self.mean.is_finite() && value.is_finite()) {
+            (1, _) => value,
+            // The largest doubles have a mean, though no sum.
+            (_, true) => self.mean + (value / count - self.mean / count),
+            (_, false) => self.mean + value,
+        };
         self.min = self.min.min(value);
         self.max = self.max.max(value);
-    }
-
-    /// NaN when no run has a number.
-    pub fn mean(&self) -> f64 {
-        self.sum / self.count as f64
     }
 }
 
@@ -119,10 +119,7 @@ impl RunIndex {
         work: impl FnOnce(&Shard) -> T + Send + 'static,
     ) -> Result<T, ExperimentError> {
         let shard = self.ready(db, experiment, plan).await?;
-        if shard.len() <= INLINE_RUNS {
-            return Ok(work(&shard));
-        }
-        tokio::task::spawn_blocking(move || work(&shard)).await.map_err(|_| ExperimentError::SearchFailed)
+        aside(shard.len() > INLINE_RUNS, move || work(&shard)).await
     }
 
     /// Keys of metrics, params and tags that hold `needle`, at most `most`; and how many there are.
@@ -269,18 +266,9 @@ impl Keys {
 
 impl Catalogue {
     async fn load(&mut self, db: &Db, experiment: i64) -> Result<(), ExperimentError> {
-        let mut after = (i64::MIN, String::new());
-        loop {
-            let from = after.clone();
-            let page = db
-                .snapshot(move |rows| store::runs_of_experiment(rows, experiment, &from, LOAD_PAGE))
-                .await?;
-            let Some(last) = page.last() else { break };
-            after = (last.run.start.as_millis(), last.run.id.clone());
+        let mut pages = Pages::of(experiment);
+        while let Some(page) = pages.next(db).await? {
             page.iter().for_each(|stored| self.put(stored));
-            if page.len() < LOAD_PAGE {
-                break;
-            }
         }
         self.loaded = true;
         Ok(())

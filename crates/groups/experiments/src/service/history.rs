@@ -3,6 +3,7 @@ use std::sync::Arc;
 use kernel_series::{Band, Point, bands, sort_points};
 
 use super::{Experiments, Result};
+use crate::aside::aside;
 use crate::series::Series;
 use crate::store;
 
@@ -47,12 +48,7 @@ impl Experiments {
     pub async fn chart(&self, id: &str, key: &str, width: usize) -> Result<Vec<Band>> {
         let series = self.series(id, key).await?;
         let place = |point: &Point| (point.step as f64, point.value);
-        if series.is_by_step() {
-            return Ok(bands(series.points(), place, width));
-        }
-        let mut points = series.points().to_vec();
-        points.sort_by_key(|point| point.step);
-        Ok(bands(&points, place, width))
+        aside(series.is_large(), move || bands(&series.by_step(), place, width)).await
     }
 
     /// A metric of several runs at the same steps: at most about `most` of all steps of these runs, evenly, within `range`;
@@ -66,31 +62,36 @@ impl Experiments {
     ) -> Result<Vec<(String, Vec<Point>)>> {
         let mut all = Vec::new();
         for run in runs {
-            let series = self.series(run, key).await?;
-            let by_step = match series.is_by_step() {
-                true => series,
-                false => {
-                    let mut points = series.points().to_vec();
-                    points.sort_by(|a, b| a.step.cmp(&b.step).then(a.order(b)));
-                    Arc::new(Series::new(points))
-                }
-            };
-            all.push((run.clone(), by_step));
+            all.push((run.clone(), self.series(run, key).await?));
         }
-        let kept = kept_steps(&all, range, most);
-        let mut thinned: Vec<(String, Vec<Point>)> = Vec::new();
-        for (run, series) in all {
-            let mut chosen = Vec::with_capacity(kept.len());
-            let mut rest = series.points();
-            for step in &kept {
-                rest = &rest[rest.partition_point(|point| point.step < *step)..];
-                chosen.extend(rest.iter().take_while(|point| point.step == *step));
-            }
-            thinned.push((run, chosen));
-        }
-        thinned.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(thinned)
+        let is_large = all.iter().any(|(_, series)| series.is_large());
+        aside(is_large, move || thinned(all, range, most)).await
     }
+}
+
+fn thinned(
+    all: Vec<(String, Arc<Series>)>,
+    range: Option<(i64, i64)>,
+    most: usize,
+) -> Vec<(String, Vec<Point>)> {
+    let by_step = |(run, series): (String, Arc<Series>)| match series.is_by_step() {
+        true => (run, series),
+        false => (run, Arc::new(Series::new(series.by_step().into_owned()))),
+    };
+    let all: Vec<(String, Arc<Series>)> = all.into_iter().map(by_step).collect();
+    let kept = kept_steps(&all, range, most);
+    let mut thinned: Vec<(String, Vec<Point>)> = Vec::new();
+    for (run, series) in all {
+        let mut chosen = Vec::with_capacity(kept.len());
+        let mut rest = series.points();
+        for step in &kept {
+            rest = &rest[rest.partition_point(|point| point.step < *step)..];
+            chosen.extend(rest.iter().take_while(|point| point.step == *step));
+        }
+        thinned.push((run, chosen));
+    }
+    thinned.sort_by(|a, b| a.0.cmp(&b.0));
+    thinned
 }
 
 /// The steps of a thinned chart, ascending.

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -5,8 +6,9 @@ use kernel_series::{Band, Point, bands};
 
 use super::{Experiments, Result};
 use crate::ExperimentError;
+use crate::aside::aside;
 use crate::index::Plan;
-use crate::index::window::{ColumnKey, FoundKeys, Group};
+use crate::index::window::{ColumnKey, FoundKeys, Group, Window};
 use crate::model::RunRecord;
 use crate::store::{self, View};
 
@@ -61,10 +63,21 @@ impl Experiments {
         (filter, order): (&str, &[String]),
         place: (usize, usize),
     ) -> Result<RunWindow> {
+        let found = self.found(experiment, view, (filter, order), place).await?;
+        Ok(RunWindow { total: found.total, records: self.records(found.ids).await? })
+    }
+
+    /// The same without reading the runs.
+    pub(crate) async fn found(
+        &self,
+        experiment: i64,
+        view: View,
+        (filter, order): (&str, &[String]),
+        place: (usize, usize),
+    ) -> Result<Window> {
         let plan = Plan::new(filter, order)?;
         self.get_experiment(&experiment.to_string()).await?;
-        let window = self.index.window(&self.db, experiment, view, plan, place).await?;
-        Ok(RunWindow { total: window.total, records: self.records(window.ids).await? })
+        self.index.window(&self.db, experiment, view, plan, place).await
     }
 
     /// Reads what the pages of large experiments stand on, so that the first visitor does not wait for it.
@@ -95,9 +108,7 @@ impl Experiments {
         view: View,
         (filter, order): (&str, &[String]),
     ) -> Result<Vec<String>> {
-        let plan = Plan::new(filter, order)?;
-        self.get_experiment(&experiment.to_string()).await?;
-        Ok(self.index.window(&self.db, experiment, view, plan, (0, usize::MAX)).await?.ids)
+        Ok(self.found(experiment, view, (filter, order), (0, usize::MAX)).await?.ids)
     }
 
     /// Matching runs by the texts of a column, with the spread of each metric; and how many groups there are.
@@ -136,7 +147,7 @@ impl Experiments {
         width: usize,
     ) -> Result<Vec<Band>> {
         let start_ms = record.run.start.as_millis();
-        let place = |point: &Point| {
+        let place = move |point: &Point| {
             let x = match axis {
                 Axis::Step => point.step as f64,
                 Axis::Time => point.at_ms as f64 / 1000.0,
@@ -145,18 +156,19 @@ impl Experiments {
             (x, point.value)
         };
         let series = self.series(&record.run.id, key).await?;
-        let sorted = (axis == Axis::Step && !series.is_by_step()).then(|| {
-            let mut points = series.points().to_vec();
-            points.sort_by_key(|point| point.step);
-            points
-        });
-        let points = sorted.as_deref().unwrap_or(series.points());
-        let Some((from, to)) = range else { return Ok(bands(points, place, width)) };
-        let first = points.partition_point(|point| place(point).0 < from);
-        let end = points.partition_point(|point| place(point).0 <= to).max(first);
-        let mut found = bands(&points[first.saturating_sub(1)..first], place, 1);
-        found.extend(bands(&points[first..end], place, width));
-        found.extend(bands(&points[end..points.len().min(end + 1)], place, 1));
-        Ok(found)
+        aside(series.is_large(), move || {
+            let points = match axis {
+                Axis::Step => series.by_step(),
+                _ => Cow::Borrowed(series.points()),
+            };
+            let Some((from, to)) = range else { return bands(&points, place, width) };
+            let first = points.partition_point(|point| place(point).0 < from);
+            let end = points.partition_point(|point| place(point).0 <= to).max(first);
+            let mut found = bands(&points[first.saturating_sub(1)..first], place, 1);
+            found.extend(bands(&points[first..end], place, width));
+            found.extend(bands(&points[end..points.len().min(end + 1)], place, 1));
+            found
+        })
+        .await
     }
 }

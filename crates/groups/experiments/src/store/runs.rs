@@ -20,6 +20,15 @@ pub(crate) struct StoredRun {
     pub metrics: Summaries,
 }
 
+impl StoredRun {
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        512 + self.params.len()
+            + self.tags.len()
+            + self.metrics.iter().map(|(key, _)| key.len() + 80).sum::<usize>()
+    }
+}
+
 pub(crate) fn insert_run(tx: &mut Tx<'_>, run: &Run, tags: &BTreeMap<String, String>) -> Result<()> {
     tx.execute(
         "INSERT INTO runs (id, experiment_id, name, status, user_name, deleted, deleted_ms, start_ms, end_ms, \

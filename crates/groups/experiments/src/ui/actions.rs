@@ -84,9 +84,13 @@ pub(super) async fn bulk(
     let actor: Arc<str> = caller.name.as_str().into();
     let one = |run| apply(pages.service.clone(), Arc::clone(&actor), run, change.clone());
     let changes: Vec<_> = runs.into_iter().map(one).collect();
-    let mut outcomes = stream::iter(changes).buffer_unordered(AT_ONCE);
-    while let Some(outcome) = outcomes.next().await {
-        outcome?;
+    let asked = changes.len();
+    // One that cannot be changed keeps no other from it: the answer says how many were.
+    let outcomes: Vec<_> = stream::iter(changes).buffer_unordered(AT_ONCE).collect().await;
+    let refused: Vec<ExperimentError> = outcomes.into_iter().filter_map(Result::err).collect();
+    let count = refused.len();
+    if let Some(first) = refused.into_iter().next() {
+        return Err(ExperimentError::PartlyChanged { asked, refused: count, first: Box::new(first) }.into());
     }
     Ok(back_to(&format!("/experiments/{id}"), &form.back))
 }

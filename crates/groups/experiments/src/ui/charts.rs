@@ -12,7 +12,7 @@ use platform_ui::chart::escape;
 use platform_web::dialect::ProblemResult;
 use serde::{Deserialize, Serialize};
 
-use super::format::{precise, slot};
+use super::format::{Span, precise, slot};
 use super::{RUNS_MAX, id_list};
 use crate::model::{RunRecord, RunStatus};
 use crate::service::Axis;
@@ -146,14 +146,8 @@ fn picture(title: &str, axis: Axis, lines: &[Line<'_>]) -> String {
     let (width, height) = PICTURE;
     let (left, right, top, bottom) = MARGIN;
     let all = || lines.iter().flat_map(|line| line.bands);
-    let least = |values: &mut dyn Iterator<Item = f64>| {
-        values.filter(|value| value.is_finite()).fold(f64::INFINITY, f64::min)
-    };
-    let most = |values: &mut dyn Iterator<Item = f64>| {
-        values.filter(|value| value.is_finite()).fold(f64::NEG_INFINITY, f64::max)
-    };
-    let (from, to) = (least(&mut all().map(|band| band.from)), most(&mut all().map(|band| band.to)));
-    let (low, high) = (least(&mut all().map(|band| band.min)), most(&mut all().map(|band| band.max)));
+    let across = Span::of(all().flat_map(|band| [band.from, band.to]));
+    let upward = Span::of(all().flat_map(|band| [band.min, band.max]));
     let mut svg = String::new();
     draw(
         &mut svg,
@@ -164,17 +158,15 @@ fn picture(title: &str, axis: Axis, lines: &[Line<'_>]) -> String {
             escape(title)
         ),
     );
-    if !(from.is_finite() && low.is_finite()) {
+    let (Some(across), Some(upward)) = (across, upward) else {
         svg.push_str("<text x=\"64\" y=\"60\" fill=\"#5b6875\">No points.</text></svg>");
         return svg;
-    }
-    let (span_x, span_y) =
-        (if to > from { to - from } else { 1.0 }, if high > low { high - low } else { 1.0 });
-    let x = |value: f64| left + (value - from) / span_x * (width - left - right);
-    let y = |value: f64| height - bottom - (value - low) / span_y * (height - top - bottom);
+    };
+    let x = |value: f64| left + across.share(value) * (width - left - right);
+    let y = |value: f64| height - bottom - upward.share(value) * (height - top - bottom);
     for part in 0..=4 {
         let share = f64::from(part) / 4.0;
-        let (value, place) = (low + share * span_y, from + share * span_x);
+        let (value, place) = (upward.at(share), across.at(share));
         draw(
             &mut svg,
             format_args!(

@@ -1,6 +1,7 @@
 //! Columns of the table of runs: how the URL names them and what a run has in them.
 
 use kernel_series::Summary;
+use platform_primitives::Timestamp;
 use platform_ui::short_time;
 use serde::Serialize;
 
@@ -67,15 +68,18 @@ impl Column {
 
     /// As the table shows it; `None` when the run has nothing there.
     pub fn text(&self, record: &RunRecord) -> Option<String> {
-        match &self.key {
-            ColumnKey::Attribute(Attribute::Start) => Some(short_time(record.run.start)),
-            ColumnKey::Attribute(Attribute::End) => record.run.end.map(short_time),
-            ColumnKey::Metric(..) => self.number(record).map(precise),
-            _ => match self.raw(record) {
-                Raw::Text(text) => Some(text),
-                Raw::Number(number) => Some(precise(number)),
-                Raw::Missing => None,
-            },
+        self.shown(&self.raw(record))
+    }
+
+    /// A value of this column as the table shows it.
+    pub fn shown(&self, value: &Raw) -> Option<String> {
+        match (&self.key, value) {
+            (ColumnKey::Attribute(Attribute::Start | Attribute::End), Raw::Number(millis)) => {
+                Some(short_time(Timestamp::from_millis(*millis as i64)))
+            }
+            (_, Raw::Number(number)) => Some(precise(*number)),
+            (_, Raw::Text(text)) => Some(text.clone()),
+            (_, Raw::Missing) => None,
         }
     }
 

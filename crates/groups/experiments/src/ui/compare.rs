@@ -68,6 +68,9 @@ struct Line {
 #[derive(Serialize)]
 struct Cell {
     text: Option<String>,
+    /// What rows are compared by: two numbers may be written alike.
+    #[serde(skip)]
+    value: Option<f64>,
     /// How far it is from the baseline.
     change: String,
     best: bool,
@@ -98,7 +101,12 @@ pub(super) async fn page(
         lines.truncate(ROWS_SHOWN);
     }
     let href = |runs: &[String], baseline: &str, rows: &str| {
-        let asked = [("runs", runs.join(",")), ("baseline", baseline.to_owned()), ("rows", rows.to_owned())];
+        let asked = [
+            ("runs", runs.join(",")),
+            ("baseline", baseline.to_owned()),
+            ("rows", rows.to_owned()),
+            ("x", ask.x.clone()),
+        ];
         let pairs: Vec<(&str, &str)> = asked.iter().map(|(key, value)| (*key, value.as_str())).collect();
         format!("/runs/compare?{}", query(&pairs))
     };
@@ -142,17 +150,20 @@ pub(super) async fn page(
         all,
     };
     let path = format!(
-        "/runs/compare?runs={}&baseline={}&rows={}",
+        "/runs/compare?runs={}&baseline={}&rows={}&x={}",
         encoded(&ask.runs),
         encoded(&ask.baseline),
-        encoded(&ask.rows)
+        encoded(&ask.rows),
+        encoded(&ask.x)
     );
     let head = PageHead { section: "runs", path, title: heading };
     Ok(pages.ui.page("experiments/compare.html", &head, &view)?)
 }
 
 fn differs(line: &Line) -> bool {
-    line.cells.iter().any(|cell| cell.text != line.cells[0].text)
+    let first = &line.cells[0];
+    let bits = |cell: &Cell| cell.value.map(f64::to_bits);
+    line.cells.iter().any(|cell| cell.text != first.text || bits(cell) != bits(first))
 }
 
 fn metric_lines(records: &[Arc<RunRecord>], baseline: usize) -> Vec<Line> {
@@ -166,8 +177,10 @@ fn metric_lines(records: &[Arc<RunRecord>], baseline: usize) -> Vec<Line> {
             let value = |record: &Arc<RunRecord>| record.metrics.get(key).map(|summary| summary.latest.value);
             let values: Vec<Option<f64>> = records.iter().map(value).collect();
             let best = best(key, &values);
+            let written = if are_told_apart(&values) { precise } else { in_full };
             let cells = values.iter().enumerate().map(|(place, value)| Cell {
-                text: value.map(precise),
+                text: value.map(written),
+                value: *value,
                 change: match (value, values[baseline]) {
                     (Some(value), Some(base)) if place != baseline => change(*value, base),
                     _ => String::new(),
@@ -177,6 +190,17 @@ fn metric_lines(records: &[Arc<RunRecord>], baseline: usize) -> Vec<Line> {
             Line { key: key.to_owned(), cells: cells.collect() }
         })
         .collect()
+}
+
+/// Whether different values are written differently.
+fn are_told_apart(values: &[Option<f64>]) -> bool {
+    let numbers: BTreeSet<u64> = values.iter().flatten().map(|value| value.to_bits()).collect();
+    let texts: BTreeSet<String> = values.iter().flatten().map(|value| precise(*value)).collect();
+    numbers.len() == texts.len()
+}
+
+fn in_full(value: f64) -> String {
+    if value.is_finite() { value.to_string() } else { precise(value) }
 }
 
 /// Smallest or largest, as the metric's name suggests; nothing when all are the same.
@@ -210,6 +234,7 @@ fn texts(
     let keys: BTreeSet<&String> = records.iter().flat_map(|record| map(record).keys()).collect();
     let cell = |record: &Arc<RunRecord>, key: &String| Cell {
         text: map(record).get(key).cloned(),
+        value: None,
         change: String::new(),
         best: false,
     };
@@ -247,6 +272,21 @@ mod tests {
         assert_eq!(change(1.5, 1.0), "+0.5 (+50.0 %)");
         assert_eq!(change(0.5, 0.0), "+0.5");
         assert_eq!(change(f64::NAN, 1.0), "");
+    }
+
+    #[test]
+    fn values_that_differ_are_never_written_alike() {
+        assert!(are_told_apart(&[Some(0.5), None, Some(0.25), Some(0.5)]));
+        assert!(!are_told_apart(&[Some(0.500001), Some(0.500002)]));
+        assert_eq!(in_full(0.500001), "0.500001");
+        let cell = |value| Cell {
+            text: Some(precise(value)),
+            value: Some(value),
+            change: String::new(),
+            best: false,
+        };
+        assert!(differs(&Line { key: "auc".to_owned(), cells: vec![cell(0.500001), cell(0.500002)] }));
+        assert!(!differs(&Line { key: "auc".to_owned(), cells: vec![cell(0.5), cell(0.5)] }));
     }
 
     #[test]

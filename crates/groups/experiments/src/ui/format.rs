@@ -33,6 +33,39 @@ pub(super) fn precise(value: f64) -> String {
     }
 }
 
+/// From the smallest to the largest number of an axis. Halves are taken first: the ends may be as far apart as doubles go.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Span {
+    low: f64,
+    high: f64,
+}
+
+impl Span {
+    /// `None` when nothing is finite. A single value lies in the middle.
+    pub fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let (low, high) = values
+            .filter(|value| value.is_finite())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        match low < high {
+            _ if low > high => None,
+            true => Some(Self { low, high }),
+            false => {
+                let around = (low.abs() * 1e-3).max(0.5);
+                Some(Self { low: (low - around).max(f64::MIN), high: (low + around).min(f64::MAX) })
+            }
+        }
+    }
+
+    /// 0 at the low end, 1 at the high end.
+    pub fn share(&self, value: f64) -> f64 {
+        (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
+    }
+
+    pub fn at(&self, share: f64) -> f64 {
+        self.low * (1.0 - share) + self.high * share
+    }
+}
+
 /// `850 ms`, `12.3 s`, `4 min 10 s`, `3 h 5 min`, `2 d 4 h`.
 pub(super) fn duration(millis: i64) -> String {
     let seconds = millis.max(0) / 1000;
@@ -145,6 +178,16 @@ impl MetricLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_of_any_size_have_shares() {
+        let wide = Span::of([f64::MAX, f64::NAN, f64::MIN].into_iter()).expect("two finite numbers");
+        assert_eq!((wide.share(f64::MIN), wide.share(0.0), wide.share(f64::MAX)), (0.0, 0.5, 1.0));
+        assert_eq!(wide.at(0.5), 0.0);
+        let one = Span::of([3.0].into_iter()).expect("a finite number");
+        assert_eq!(one.share(3.0), 0.5);
+        assert!(Span::of([f64::NAN].into_iter()).is_none());
+    }
 
     #[test]
     fn values_read_well() {

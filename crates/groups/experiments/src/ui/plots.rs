@@ -15,13 +15,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Pages;
 use super::columns::{Column, Raw, default_columns, parse_columns};
-use super::format::{precise, query, slot};
+use super::format::{Span, precise, query, slot};
 use crate::model::RunRecord;
-use crate::store::View;
 use crate::{ExperimentError, Experiments};
 
 /// Runs drawn; the first ones in the order of the URL.
 const RUNS_DRAWN: usize = 2_000;
+/// Records in memory at a time.
+const RUNS_READ: usize = 100;
 
 #[derive(Deserialize, Default, Clone)]
 #[serde(default)]
@@ -29,6 +30,7 @@ pub(super) struct PlotAsk {
     filter: String,
     order: String,
     columns: String,
+    view: String,
     /// Columns of the scatter.
     x: String,
     y: String,
@@ -43,6 +45,7 @@ struct PlotsView {
     filter: String,
     order: String,
     columns: String,
+    view: String,
     x: String,
     y: String,
     colour: String,
@@ -65,22 +68,14 @@ pub(super) async fn page(
         Err(error) if error.kind() == ErrorKind::Invalid => (Plot::default(), Some(error.public_message())),
         Err(error) => return Err(error.into()),
     };
-    let term = |place: usize| plot.columns.get(place).map(|column| column.term.clone()).unwrap_or_default();
-    let metric = plot.columns.iter().position(|column| column.kind == "metrics").unwrap_or(0);
-    let other = plot
-        .columns
-        .iter()
-        .position(|column| column.kind != "metrics")
-        .unwrap_or(plot.columns.len().min(2) / 2);
-    let x = if ask.x.trim().is_empty() { term(other) } else { ask.x.clone() };
-    let y = if ask.y.trim().is_empty() { term(metric) } else { ask.y.clone() };
-    let drawn = scatter(&plot.records, &x, &y, &ask.colour);
-    let (picture, error) = match drawn {
-        Ok(picture) => (picture, error),
-        Err(scatter_error) => (String::new(), error.or(Some(scatter_error.public_message()))),
-    };
+    let picture = scatter(&plot);
     let terms: Vec<String> = plot.columns.iter().map(|column| column.term.clone()).collect();
-    let shared = query(&[("filter", &ask.filter), ("order", &ask.order), ("columns", &ask.columns)]);
+    let shared = query(&[
+        ("filter", &ask.filter),
+        ("order", &ask.order),
+        ("columns", &ask.columns),
+        ("view", &ask.view),
+    ]);
     let view = PlotsView {
         id,
         name: experiment.name.clone(),
@@ -88,15 +83,16 @@ pub(super) async fn page(
         columns: terms.join(","),
         terms,
         total: count(plot.total as u64),
-        drawn: count(plot.records.len() as u64),
+        drawn: count(plot.rows.len() as u64),
         scatter: picture,
         points: format!("/experiments/{id}/points?{shared}"),
         back: format!("/experiments/{id}?{shared}"),
         filter: ask.filter.clone(),
         order: ask.order.clone(),
+        view: ask.view.clone(),
         colour: ask.colour.clone(),
-        x,
-        y,
+        x: plot.x.term(),
+        y: plot.y.term(),
     };
     let scatter = query(&[("x", &ask.x), ("y", &ask.y), ("colour", &ask.colour)]);
     let head = PageHead {
@@ -107,22 +103,85 @@ pub(super) async fn page(
     Ok(pages.ui.page("experiments/plots.html", &head, &view)?)
 }
 
+/// What is drawn, read run by run and no more of a run than is drawn: a record may hold thousands of metrics.
 #[derive(Default)]
 struct Plot {
     total: usize,
-    records: Vec<Arc<RunRecord>>,
     columns: Vec<Column>,
+    x: Axis,
+    y: Axis,
+    colour: Axis,
+    rows: Vec<PointRow>,
+}
+
+/// A column of the scatter, with what each run has in it.
+#[derive(Default)]
+struct Axis {
+    column: Option<Column>,
+    values: Vec<Raw>,
+}
+
+impl Axis {
+    fn of(term: &str, otherwise: Option<&Column>) -> Result<Self, ExperimentError> {
+        let column = match term.trim() {
+            "" => otherwise.cloned(),
+            term => Some(Column::parse(term)?),
+        };
+        Ok(Self { column, values: Vec::new() })
+    }
+
+    fn term(&self) -> String {
+        self.column.as_ref().map(|column| column.term.clone()).unwrap_or_default()
+    }
+
+    fn push(&mut self, record: &RunRecord) {
+        if let Some(column) = &self.column {
+            self.values.push(numeric(column.raw(record)));
+        }
+    }
 }
 
 async fn read(service: &Experiments, id: i64, ask: &PlotAsk) -> Result<Plot, ExperimentError> {
     let order = super::columns::split_terms(&ask.order);
-    let place = (0, RUNS_DRAWN);
-    let window = service.window(id, View::Active, (ask.filter.trim(), &order), place).await?;
-    let columns = match ask.columns.trim() {
-        "" => default_columns(&window.records),
-        given => parse_columns(given)?,
-    };
-    Ok(Plot { total: window.total, records: window.records, columns })
+    let shown = super::table::view(&ask.view)?;
+    let found = service.found(id, shown, (ask.filter.trim(), &order), (0, RUNS_DRAWN)).await?;
+    let mut plot = Plot { total: found.total, ..Plot::default() };
+    for (number, page) in found.ids.chunks(RUNS_READ).enumerate() {
+        let records = service.records(page.to_vec()).await?;
+        if number == 0 {
+            plot.choose(ask, &records)?;
+        }
+        for record in &records {
+            [&mut plot.x, &mut plot.y, &mut plot.colour].into_iter().for_each(|axis| axis.push(record));
+            plot.rows.push(PointRow {
+                id: record.run.id.clone(),
+                name: record.run.name.clone(),
+                slot: slot(&record.run.id),
+                values: plot.columns.iter().map(|column| numeric(column.raw(record))).collect(),
+            });
+        }
+    }
+    if found.ids.is_empty() {
+        plot.choose(ask, &[])?;
+    }
+    Ok(plot)
+}
+
+impl Plot {
+    /// Without a choice: the first metric over the first other column.
+    fn choose(&mut self, ask: &PlotAsk, first: &[Arc<RunRecord>]) -> Result<(), ExperimentError> {
+        self.columns = match ask.columns.trim() {
+            "" => default_columns(first),
+            given => parse_columns(given)?,
+        };
+        let columns = &self.columns;
+        let metric = columns.iter().find(|column| column.kind == "metrics").or(columns.first());
+        let other = columns.iter().find(|column| column.kind != "metrics");
+        self.x = Axis::of(&ask.x, other.or(columns.get(columns.len().min(2) / 2)))?;
+        self.y = Axis::of(&ask.y, metric)?;
+        self.colour = Axis::of(&ask.colour, None)?;
+        Ok(())
+    }
 }
 
 #[derive(Serialize)]
@@ -147,13 +206,7 @@ pub(super) async fn points(
     UrlQuery(ask): UrlQuery<PlotAsk>,
 ) -> ProblemResult<Json<Points>> {
     let plot = read(&service, id, &ask).await?;
-    let rows = plot.records.iter().map(|record| PointRow {
-        id: record.run.id.clone(),
-        name: record.run.name.clone(),
-        slot: slot(&record.run.id),
-        values: plot.columns.iter().map(|column| numeric(column.raw(record))).collect(),
-    });
-    Ok(Json(Points { total: plot.total, rows: rows.collect(), columns: plot.columns.clone() }))
+    Ok(Json(Points { total: plot.total, rows: plot.rows, columns: plot.columns }))
 }
 
 fn numeric(raw: Raw) -> Raw {
@@ -173,41 +226,34 @@ const EDGE: f64 = 14.0;
 
 /// Where values lie: numbers by size, texts evenly in alphabetical order.
 enum Scale {
-    Numbers(f64, f64),
+    Numbers(Span),
     Texts(Vec<String>),
 }
 
 impl Scale {
     fn of(values: &[Raw]) -> Option<Self> {
         let mut texts = BTreeSet::new();
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values {
             match value {
-                Raw::Number(number) if number.is_finite() => {
-                    (low, high) = (low.min(*number), high.max(*number));
-                    texts.insert(precise(*number));
-                }
-                Raw::Text(text) => {
-                    texts.insert(text.clone());
-                }
+                Raw::Number(number) if number.is_finite() => drop(texts.insert(precise(*number))),
+                Raw::Text(text) => drop(texts.insert(text.clone())),
                 _ => {}
             }
         }
-        let only_numbers = !values.iter().any(|value| matches!(value, Raw::Text(_)));
-        match only_numbers {
-            _ if texts.is_empty() => None,
-            true if low < high => Some(Self::Numbers(low, high)),
-            true => Some(Self::Numbers(low - 0.5, high + 0.5)),
-            false => Some(Self::Texts(texts.into_iter().collect())),
+        if values.iter().any(|value| matches!(value, Raw::Text(_))) {
+            return Some(Self::Texts(texts.into_iter().collect()));
         }
+        let number = |value: &Raw| match value {
+            Raw::Number(number) => Some(*number),
+            _ => None,
+        };
+        Span::of(values.iter().filter_map(number)).map(Self::Numbers)
     }
 
     /// Between 0 and 1.
     fn place(&self, value: &Raw) -> Option<f64> {
         match (self, value) {
-            (Self::Numbers(low, high), Raw::Number(number)) if number.is_finite() => {
-                Some((number - low) / (high - low))
-            }
+            (Self::Numbers(span), Raw::Number(number)) if number.is_finite() => Some(span.share(*number)),
             (Self::Texts(texts), value) => {
                 let text = match value {
                     Raw::Text(text) => text.clone(),
@@ -223,9 +269,9 @@ impl Scale {
 
     fn ticks(&self) -> Vec<(f64, String)> {
         match self {
-            Self::Numbers(low, high) => (0..=4)
+            Self::Numbers(span) => (0..=4)
                 .map(|part| f64::from(part) / 4.0)
-                .map(|share| (share, precise(low + share * (high - low))))
+                .map(|share| (share, precise(span.at(share))))
                 .collect(),
             Self::Texts(texts) => {
                 let every = texts.len().div_ceil(8);
@@ -243,20 +289,12 @@ impl Scale {
 }
 
 /// Each run is a link; an empty text when there is nothing to draw.
-fn scatter(records: &[Arc<RunRecord>], x: &str, y: &str, colour: &str) -> Result<String, ExperimentError> {
-    if x.is_empty() || y.is_empty() {
-        return Ok(String::new());
-    }
-    let values =
-        |column: &Column| -> Vec<Raw> { records.iter().map(|record| numeric(column.raw(record))).collect() };
-    let (x_column, y_column) = (Column::parse(x)?, Column::parse(y)?);
-    let (xs, ys) = (values(&x_column), values(&y_column));
-    let colours = match colour.trim() {
-        "" => None,
-        term => Some(values(&Column::parse(term)?)),
+fn scatter(plot: &Plot) -> String {
+    let (Some(x_column), Some(y_column)) = (&plot.x.column, &plot.y.column) else { return String::new() };
+    let (Some(x_scale), Some(y_scale)) = (Scale::of(&plot.x.values), Scale::of(&plot.y.values)) else {
+        return String::new();
     };
-    let (Some(x_scale), Some(y_scale)) = (Scale::of(&xs), Scale::of(&ys)) else { return Ok(String::new()) };
-    let colour_scale = colours.as_deref().and_then(Scale::of);
+    let colour_scale = Scale::of(&plot.colour.values);
     let (width, height) = SIZE;
     let at_x = |share: f64| LEFT + share * (width - LEFT - EDGE);
     let at_y = |share: f64| height - BOTTOM - share * (height - BOTTOM - EDGE);
@@ -303,35 +341,33 @@ fn scatter(records: &[Arc<RunRecord>], x: &str, y: &str, colour: &str) -> Result
             escape(&x_column.label)
         ),
     );
-    for (place, record) in records.iter().enumerate() {
-        let (Some(left), Some(top)) = (x_scale.place(&xs[place]), y_scale.place(&ys[place])) else {
-            continue;
-        };
-        let shade = match (&colour_scale, &colours) {
-            (Some(scale), Some(values)) => match scale.place(&values[place]) {
+    for (place, row) in plot.rows.iter().enumerate() {
+        let (across, up) = (&plot.x.values[place], &plot.y.values[place]);
+        let (Some(left), Some(top)) = (x_scale.place(across), y_scale.place(up)) else { continue };
+        let shade = match &colour_scale {
+            Some(scale) => match scale.place(&plot.colour.values[place]) {
                 Some(share) => format!("q{}", (share * 5.0).clamp(0.0, 4.0) as u32),
                 None => "none".to_owned(),
             },
-            _ => format!("c{}", slot(&record.run.id)),
+            None => format!("c{}", row.slot),
         };
-        let shown = |column: &Column| column.text(record).unwrap_or_default();
         draw(
             &mut svg,
             format_args!(
                 "<a href=\"/runs/{}\"><circle class=\"{shade}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"5\"/><title>{}: {} {}, {} {}</title></a>",
-                record.run.id,
+                row.id,
                 at_x(left),
                 at_y(top),
-                escape(&record.run.name),
+                escape(&row.name),
                 escape(&x_column.label),
-                escape(&shown(&x_column)),
+                escape(&x_column.shown(across).unwrap_or_default()),
                 escape(&y_column.label),
-                escape(&shown(&y_column)),
+                escape(&y_column.shown(up).unwrap_or_default()),
             ),
         );
     }
     svg.push_str("</svg>");
-    Ok(svg)
+    svg
 }
 
 fn draw(svg: &mut String, text: std::fmt::Arguments<'_>) {

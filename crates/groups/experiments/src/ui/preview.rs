@@ -10,6 +10,8 @@ use crate::ExperimentError;
 
 /// What is read of a text.
 pub(super) const TEXT_BYTES: usize = 256 * 1024;
+/// What is written of it with indents.
+const PRETTY_BYTES: usize = 2 * 1024 * 1024;
 const TABLE_ROWS: usize = 200;
 const TABLE_COLUMNS: usize = 60;
 
@@ -128,7 +130,7 @@ pub(super) fn of_bytes(path: &str, bytes: &[u8], whole: bool) -> Preview {
         "json" if whole => match serde_json::from_str::<Value>(&text) {
             Ok(value) => match logged_table(&value) {
                 Some(table) => Preview::Table(table),
-                None => Preview::Text(pretty(&value)),
+                None => Preview::Text(pretty(&value).unwrap_or_else(|| text.into_owned())),
             },
             Err(_) => Preview::Text(text.into_owned()),
         },
@@ -136,8 +138,28 @@ pub(super) fn of_bytes(path: &str, bytes: &[u8], whole: bool) -> Preview {
     }
 }
 
-pub(super) fn pretty(value: &Value) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+/// Indented; `None` when brackets in brackets would make it many times as long.
+pub(super) fn pretty(value: &Value) -> Option<String> {
+    let mut bounded = Bounded(Vec::new());
+    serde_json::to_writer_pretty(&mut bounded, value).ok()?;
+    String::from_utf8(bounded.0).ok()
+}
+
+/// Takes a page's worth of text.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > PRETTY_BYTES {
+            return Err(std::io::ErrorKind::WriteZero.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A table as MLflow's `log_table` writes it: `{"columns": […], "data": [[…]]}`.
@@ -145,10 +167,10 @@ fn logged_table(value: &Value) -> Option<TableView> {
     let columns = value.get("columns")?.as_array()?;
     let data = value.get("data")?.as_array()?;
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let rows =
-        data.iter().take(TABLE_ROWS).map(|row| row.as_array().map(|row| row.iter().map(text).collect()));
+    let shown = |row: &[Value]| row.iter().take(TABLE_COLUMNS).map(text).collect();
+    let rows = data.iter().take(TABLE_ROWS).map(|row| row.as_array().map(|row| shown(row)));
     Some(TableView {
-        columns: columns.iter().map(text).collect(),
+        columns: shown(columns),
         rows: rows.collect::<Option<Vec<_>>>()?,
         more: data.len() > TABLE_ROWS,
     })
@@ -207,6 +229,15 @@ mod tests {
         assert!(matches!(table, Preview::Table(table) if table.rows == [["1"], ["x"]]));
         assert!(matches!(of_bytes("f.json", br#"{"data":1}"#, true), Preview::Text(_)));
         assert!(matches!(of_bytes("m.pkl", b"\x80\x04\x00", true), Preview::Nothing));
+    }
+
+    #[test]
+    fn brackets_in_brackets_are_not_blown_up() {
+        let deep = format!("{}1{}", "[".repeat(120), "]".repeat(120));
+        let wide = format!("[{}]", vec![deep; 1_000].join(","));
+        let shown = of_bytes("f.json", wide.as_bytes(), true);
+        assert!(matches!(shown, Preview::Text(text) if text == wide));
+        assert!(matches!(of_bytes("f.json", b"[1]", true), Preview::Text(text) if text == "[\n  1\n]"));
     }
 
     #[test]

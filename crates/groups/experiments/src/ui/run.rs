@@ -326,13 +326,17 @@ fn input_view(input: &DatasetInput) -> InputView {
         source: input.source.clone(),
         context: input.tags.get("mlflow.data.context").cloned().unwrap_or_default(),
         schema_text: if columns.is_empty() {
-            schema.as_ref().map(pretty).unwrap_or_default()
+            schema.as_ref().map(indented).unwrap_or_default()
         } else {
             String::new()
         },
         schema: columns,
-        profile: parsed(&input.profile).as_ref().map(pretty).unwrap_or_default(),
+        profile: parsed(&input.profile).as_ref().map(indented).unwrap_or_default(),
     }
+}
+
+fn indented(value: &Value) -> String {
+    pretty(value).unwrap_or_else(|| value.to_string())
 }
 
 /// Packages and interpreter of the models that were logged, and where the code came from.

@@ -41,13 +41,17 @@ pub(super) struct Ask {
     pub limit: usize,
 }
 
+pub(super) fn view(name: &str) -> Result<View, ExperimentError> {
+    match name {
+        "" | "active" => Ok(View::Active),
+        "deleted" => Ok(View::Deleted),
+        other => Err(ExperimentError::invalid("view", other, "expected active or deleted")),
+    }
+}
+
 impl Ask {
     pub fn view(&self) -> Result<View, ExperimentError> {
-        match self.view.as_str() {
-            "" | "active" => Ok(View::Active),
-            "deleted" => Ok(View::Deleted),
-            other => Err(ExperimentError::invalid("view", other, "expected active or deleted")),
-        }
+        view(&self.view)
     }
 
     pub fn filter(&self) -> &str {

@@ -286,7 +286,7 @@ fn group_line(id: i64, ask: &Ask, by: &Column, group: Group) -> GroupLine {
     });
     let value = |count: usize, value: f64| if count == 0 { "–".to_owned() } else { precise(value) };
     let spreads = group.spreads.iter().map(|spread| SpreadLine {
-        mean: value(spread.count, spread.mean()),
+        mean: value(spread.count, spread.mean),
         min: value(spread.count, spread.min),
         max: value(spread.count, spread.max),
     });

@@ -344,7 +344,8 @@ async fn searches_find_what_the_filter_says_and_nothing_gets_past_it() {
     for server in servers().await {
         let engine = server.engine();
         let team = |name: &str| json!([{"key": "team", "value": name}]);
-        for (name, tags) in [("demand", team("taxi")), ("demand_night", team("bus")), ("fares", json!([]))] {
+        let bus = json!([{"key": "team", "value": "bus"}, {"key": "path", "value": "a\\b%"}]);
+        for (name, tags) in [("demand", team("taxi")), ("demand_night", bus), ("fares", json!([]))] {
             server.create_model(name, tags).await;
         }
         let all: &[&str] = &["demand", "demand_night", "fares"];
@@ -361,6 +362,10 @@ async fn searches_find_what_the_filter_says_and_nothing_gets_past_it() {
             ("tags.`team` = 'taxi'", Some(&["demand"])),
             ("tags.team != 'taxi'", Some(&["demand_night", "fares"])),
             ("tags.team IS NULL", Some(&["fares"])),
+            // A backslash is a backslash on both engines.
+            (r"tags.path LIKE 'a\b_'", Some(&["demand_night"])),
+            (r"tags.path ILIKE 'A\%'", Some(&["demand_night"])),
+            (r"tags.path LIKE 'a_b\%'", Some(&[])),
             ("name LIKE 'd%' AND tags.team != 'bus'", Some(&["demand"])),
             ("name = '\" OR 1 = 1 --'", Some(&[])),
             ("name = 'x'' OR ''1'' = ''1'", None),

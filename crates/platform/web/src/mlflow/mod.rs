@@ -12,13 +12,13 @@ pub use unquote::unquoted;
 
 pub use numbers::{int64, optional_int64, optional_real, real, real_to_json};
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use http::header;
 use platform_primitives::{ErrorKind, Failure};
 use serde::de::DeserializeOwned;
 
+use crate::body::whole;
 use crate::dialect::Dialect;
 
 /// A JSON body of an MLflow call; an empty body is `{}`.
@@ -36,14 +36,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MlflowJson<T> {
         if let Some(kind) = kind.filter(|kind| !kind.starts_with("application/json")) {
             return Err(invalid(format!("Bad Request. Content-Type is {kind:?}, expected application/json")));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            let kind = if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
-                ErrorKind::TooLarge
-            } else {
-                ErrorKind::Invalid
-            };
-            Dialect::Mlflow.render(&Failure::new(kind, "mlflow/body", rejection.body_text()))
-        })?;
+        let bytes = whole(request, state, Dialect::Mlflow).await?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         // A list would be read as the fields of an object, in their order.
         if text.trim_ascii_start().first().is_some_and(|first| *first == b'[') {

@@ -291,10 +291,21 @@ fn compared(
             let holes: Result<Vec<_>, _> = list.iter().map(hole).collect();
             format!("{column} {} ({})", operator.name(), holes?.join(", "))
         }
-        (Operator::ILike, _) => format!("LOWER({column}) LIKE LOWER({})", hole(operand)?),
+        (Operator::Like, _) => format!("{column} LIKE {} {ESCAPE}", hole(&plain(operand))?),
+        (Operator::ILike, _) => format!("LOWER({column}) LIKE LOWER({}) {ESCAPE}", hole(&plain(operand))?),
         (Operator::Ne, _) => format!("{column} <> {}", hole(operand)?),
         _ => format!("{column} {} {}", operator.name(), hole(operand)?),
     })
+}
+
+/// Backslashes mean themselves, as in MLflow; PostgreSQL takes them for escapes unless another sign is named.
+const ESCAPE: &str = "ESCAPE '\u{1}'";
+
+fn plain(operand: &Operand) -> Operand {
+    match operand {
+        Operand::Text(text) => Operand::Text(text.replace('\u{1}', "\u{1}\u{1}")),
+        other => other.clone(),
+    }
 }
 
 fn order_terms(

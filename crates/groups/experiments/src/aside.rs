@@ -1,0 +1,14 @@
+//! Work that takes milliseconds, kept off the threads that answer everybody.
+
+use crate::ExperimentError;
+
+/// Does `work` where it stands when it is small, else on a thread for such work.
+pub(crate) async fn aside<T: Send + 'static>(
+    is_large: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ExperimentError> {
+    if !is_large {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(|_| ExperimentError::AsideFailed)
+}
