@@ -328,6 +328,24 @@ def test_one_experiment_into_a_used_directory(source, there, tmp_path):
     assert folder.startswith(f"mlflow-artifacts:/{moved['id_here']}/") and folder.endswith("/artifacts/notes")
 
 
+def test_a_file_that_is_here_with_another_size_stays(source, there, tmp_path):
+    data = tmp_path / "data"
+    imported(data, source.url)
+    run, facts = next((run, facts) for run, facts in there["runs"].items() if "readme.txt" in facts["files"])
+    path, ours = f"{facts['experiment']}/{run}/artifacts/readme.txt", b"ours, and longer than theirs"
+    with served(tmp_path) as url:
+        requests.put(f"{url}/api/2.0/mlflow-artifacts/artifacts/{path}", data=ours, timeout=30).raise_for_status()
+    again = command(data, source.url)
+    done = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, timeout=IMPORT_WITHIN_S)
+    assert done.returncode == 1, f"{done.stdout}\n{done.stderr}"
+    report = json.loads(done.stdout)
+    [refused], [differs] = report["refused"], report["mismatches"]
+    assert refused["what"] == path and "stays" in refused["reason"]
+    assert differs["what"] == path and f"{len(ours)} here" in differs["reason"]
+    with served(tmp_path) as url:
+        assert requests.get(f"{url}/api/2.0/mlflow-artifacts/artifacts/{path}", timeout=30).content == ours
+
+
 def test_a_dry_run_writes_nothing(source, tmp_path):
     data = tmp_path / "data"
     report = imported(data, source.url, "--dry-run")

@@ -1,10 +1,13 @@
 """Gates, signatures and bills of materials, checked by the public verifiers over what the mlflow client downloads."""
 
+import contextlib
 import json
 import os
 import pickle
 import re
+import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import lightgbm
@@ -149,6 +152,26 @@ def test_a_hostile_pickle_is_named_and_refused(tracking, unique, call, tmp_path)
     assert "model.pkl" in said and "posix.system" in said
     [scan] = call("GET", f"/models/{name}/versions/1/scans").json()
     assert scan["verdict"] == "unknown"
+
+
+def test_an_upload_is_scanned_before_anybody_asks(url, tracking, unique, work, tmp_path):
+    file = tmp_path / f"{unique('early')}.PKL"
+    file.write_bytes(pickle.dumps(Hostile()))
+    mlflow.set_experiment(unique("uploads"))
+    with mlflow.start_run() as run:
+        mlflow.log_artifact(str(file), "model")
+    address, rows = f"file:{work / 'data' / 'loopwright.sqlite'}?mode=ro", []
+    deadline = time.monotonic() + 30
+    while not rows and time.monotonic() < deadline:
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
+            query = "SELECT verdict, findings FROM file_scans WHERE name = ?"
+            rows = database.execute(query, (file.name.lower(),)).fetchall()
+        time.sleep(0.05)
+    [(verdict, findings)] = rows
+    assert verdict == "unknown" and "system" in findings
+    asked = {"tab": "artifacts", "path": f"model/{file.name}"}
+    page = requests.get(f"{url}/runs/{run.info.run_id}", params=asked, timeout=30)
+    assert page.ok and "Pickle scan" in page.text and "unknown" in page.text
 
 
 def test_a_booster_in_its_text_format_holds_no_pickle(tracking, unique, call):

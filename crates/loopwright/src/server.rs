@@ -163,7 +163,9 @@ impl Services {
             config.job_slots,
         );
         let projects = Projects::new(db.clone(), events.clone());
-        let experiments = Experiments::new(db.clone(), events.clone(), blobs.clone());
+        let (uploads, waiting_uploads) = ports::scanned_uploads(db.clone());
+        let experiments =
+            Experiments::new(db.clone(), events.clone(), blobs.clone()).with_uploads(Arc::new(uploads));
         let traces = Traces::new(
             db.clone(),
             events.clone(),
@@ -183,6 +185,7 @@ impl Services {
             key: SigningKey::new(config.data_dir.join("signing.key")),
         };
         let registry = Registry::new(db.clone(), events.clone(), logged).with_governance(governance);
+        tokio::spawn(waiting_uploads.scan(registry.clone()));
         let webhooks = Webhooks::new(
             db.clone(),
             events.clone(),
@@ -331,6 +334,7 @@ pub async fn start(config: Config) -> Result<Running, CommandError> {
     tokio::spawn(services.jobs.clone().run());
     tokio::spawn(services.experiments.clone().fold_points());
     tokio::spawn(services.experiments.clone().warm());
+    tokio::spawn(services.experiments.clone().tend_uploads());
     tokio::spawn(services.webhooks.clone().run());
     tokio::spawn(control(Arc::clone(&services)));
     Ok(Running { url: format!("http://{address}"), jobs: services.jobs.clone(), serving, stop, _lock: lock })

@@ -50,6 +50,12 @@ pub enum ExperimentError {
     PartlyChanged { asked: usize, refused: usize, first: Box<ExperimentError> },
     #[error("No artifact at '{path}'")]
     ArtifactNotFound { path: String },
+    #[error(
+        "No multipart upload with id={id} of this file: it was completed or aborted, is older than a day or never began"
+    )]
+    UploadNotFound { id: String },
+    #[error("the address of part {number} does not hold the secret that was given for it")]
+    PartDenied { number: i64 },
     #[error("{feature} is not supported by this server")]
     Unsupported { feature: String },
     #[error("the search did not end")]
@@ -92,7 +98,9 @@ impl Fault for ExperimentError {
             | Self::TagNotFound { .. }
             | Self::ExperimentTagNotFound { .. }
             | Self::ModelTagNotFound { .. }
-            | Self::ArtifactNotFound { .. } => ErrorKind::NotFound,
+            | Self::ArtifactNotFound { .. }
+            | Self::UploadNotFound { .. } => ErrorKind::NotFound,
+            Self::PartDenied { .. } => ErrorKind::Forbidden,
             Self::ExperimentExists { .. } => ErrorKind::AlreadyExists,
             Self::RunDeleted { .. } | Self::ExperimentDeleted { .. } | Self::ParamChanged { .. } => {
                 ErrorKind::Conflict
@@ -137,6 +145,8 @@ impl Fault for ExperimentError {
             Self::FoldedTwice { .. } => "experiments/folded-twice",
             Self::Points(_) => "experiments/damaged-points",
             Self::ArtifactNotFound { .. } => "experiments/artifact-not-found",
+            Self::UploadNotFound { .. } => "experiments/upload-not-found",
+            Self::PartDenied { .. } => "experiments/part-denied",
             Self::Unsupported { .. } => "experiments/unsupported",
             Self::Search(error) => error.code(),
             Self::Export(error) => error.code(),

@@ -11,6 +11,7 @@ mod http;
 mod index;
 mod mlflow;
 mod model;
+mod ports;
 mod series;
 mod service;
 mod store;
@@ -22,9 +23,10 @@ use platform_web::Group;
 
 pub use error::ExperimentError;
 pub use model::*;
+pub use ports::Uploads;
 pub use service::{Experiments, Imported, NewRun, StoredFile};
 
-pub const MIGRATIONS: MigrationSet = migrations!("experiments", 1 => "0001_experiments");
+pub const MIGRATIONS: MigrationSet = migrations!("experiments", 1 => "0001_experiments", 2 => "0002_uploads");
 
 /// Event kinds of this group.
 pub mod kinds {
@@ -32,10 +34,12 @@ pub mod kinds {
     pub const EXPERIMENT_IMPORTED: &str = "experiments.experiment_imported";
     pub const EXPERIMENT_CHANGED: &str = "experiments.experiment_changed";
     pub const RUN_CREATED: &str = "experiments.run_created";
+    pub const RUN_IMPORTED: &str = "experiments.run_imported";
     pub const RUN_CHANGED: &str = "experiments.run_changed";
     pub const RUN_PURGED: &str = "experiments.run_purged";
     pub const INPUT_LOGGED: &str = "experiments.input_logged";
     pub const MODEL_LOGGED: &str = "experiments.model_logged";
+    pub const MODEL_IMPORTED: &str = "experiments.model_imported";
     pub const MODEL_DELETED: &str = "experiments.model_deleted";
 }
 
@@ -47,6 +51,8 @@ pub fn group(service: &Experiments, ui: &Ui) -> Group {
             http::surface(service),
             mlflow::surface(service),
             mlflow::artifact_surface(service),
+            mlflow::upload_surface(service),
+            mlflow::part_surface(service),
             ui::surface(service, ui),
         ],
         templates: ui::TEMPLATES,

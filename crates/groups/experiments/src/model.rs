@@ -280,3 +280,16 @@ pub(crate) struct ModelDatasets {
     /// Those that the order's metrics were measured on, by their number in the order's entities.
     pub ordered: Vec<DatasetKey>,
 }
+
+/// A file on its way here in parts.
+#[derive(Clone)]
+pub(crate) struct Upload {
+    pub id: String,
+    /// Where the file will be.
+    pub path: String,
+    /// How many there are; they are numbered from 1.
+    pub parts: i64,
+    /// Keys the secrets in the addresses of its parts.
+    pub secret: String,
+    pub created: Timestamp,
+}

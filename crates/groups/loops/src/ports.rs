@@ -79,6 +79,8 @@ pub trait Versions: Send + Sync + 'static {
         verdict: &GateVerdict,
         digest: &str,
     ) -> PortResult<()>;
+    /// What is not as it was signed, after every byte was read again; none when all is, or nothing was ever signed.
+    async fn changed_since_signed(&self, model: &str, version: i64) -> PortResult<Option<String>>;
     async fn promote(&self, model: &str, version: i64, reason: &str) -> PortResult<()>;
     async fn roll_back(&self, model: &str, version: i64, reason: &str) -> PortResult<()>;
     /// Who approved, when and why; for the answer to "why is this serving".

@@ -280,10 +280,16 @@ impl Loops {
         let version = attempt.version.unwrap_or_default();
         match self.ports.versions.standing(turn.model(), version).await? {
             Standing::Approved | Standing::Serving if turn.state.champion == 0 => {
+                if let Some(changed) = self.changed_since_signed(turn, version).await? {
+                    return Ok(Some(failed(turn, attempt, changed)?));
+                }
                 let reason = "the first version takes all traffic".to_owned();
                 Ok(Some(self.promote(turn, attempt, reason).await?))
             }
             Standing::Approved => {
+                if let Some(changed) = self.changed_since_signed(turn, version).await? {
+                    return Ok(Some(failed(turn, attempt, changed)?));
+                }
                 attempt.phase = attempt.phase.advance(Phase::Shadow)?;
                 attempt.step_since = turn.state.now;
                 let note = format!("version {version} shadows the champion");
@@ -299,6 +305,11 @@ impl Loops {
             Standing::Gone => Ok(Some(failed(turn, attempt, format!("version {version} was deleted"))?)),
             _ => Ok(None),
         }
+    }
+
+    /// Asked before a version is given traffic: only what was signed gets any.
+    async fn changed_since_signed(&self, turn: &Turn, version: i64) -> Result<Option<String>> {
+        Ok(self.ports.versions.changed_since_signed(turn.model(), version).await?)
     }
 
     async fn set_traffic(
@@ -507,7 +518,13 @@ impl Loops {
         let version = attempt.version.unwrap_or_default();
         let paired = self.ports.monitoring.paired(&turn.endpoint, version, attempt.step_since).await?;
         let rollout = &turn.source.file.rollout;
-        let outcome = match rollout::judge(rollout, &attempt, turn.state.now, &paired) {
+        let mut judgement = rollout::judge(rollout, &attempt, turn.state.now, &paired);
+        if matches!(judgement, Judgement::Forward { .. })
+            && let Some(verdict) = self.changed_since_signed(turn, version).await?
+        {
+            judgement = Judgement::Back { verdict };
+        }
+        let outcome = match judgement {
             Judgement::Wait { verdict } => {
                 attempt.verdict = Some(verdict);
                 return self.write_look(turn, Some(attempt), events).await;

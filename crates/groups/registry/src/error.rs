@@ -47,7 +47,7 @@ pub enum RegistryError {
     ApprovalExpired { model: String, version: i64, expired: Timestamp, now: Timestamp },
     #[error("version {model}/{version} is {from} and cannot become {to}")]
     Transition { model: String, version: i64, from: &'static str, to: &'static str },
-    #[error("{actor} registered version {model}/{version} and cannot approve it")]
+    #[error("{actor} registered version {model}/{version} and cannot decide on it")]
     OwnModel { actor: String, model: String, version: i64 },
     #[error("the bytes of version {model}/{version} are not the ones that were gated")]
     DigestChanged { model: String, version: i64 },
@@ -61,12 +61,18 @@ pub enum RegistryError {
     Card(String),
     #[error("model {model} has no gate policy")]
     NoPolicy { model: String },
-    #[error("{actor} made the run behind version {model}/{version} and cannot approve it")]
+    #[error("{actor} made the run behind version {model}/{version} and cannot decide on it")]
     OwnRun { actor: String, model: String, version: i64 },
+    #[error(
+        "{actor} changed the gate policy of {model} after version {version} was registered and cannot approve it"
+    )]
+    OwnPolicy { actor: String, model: String, version: i64 },
     #[error("{actor} has approved version {model}/{version} already; {missing} more must be other people's")]
     AlreadyApproved { actor: String, model: String, version: i64, missing: usize },
     #[error("the files of version {model}/{version} are not the signed ones: {difference}")]
     FilesChanged { model: String, version: i64, difference: String },
+    #[error("the signature of version {model}/{version} does not hold: {reason}")]
+    SignatureInvalid { model: String, version: i64, reason: String },
     #[error("version {model}/{version} has no signature")]
     NotSigned { model: String, version: i64 },
     #[error("evaluation of {dataset:?}: {rule}")]
@@ -111,9 +117,10 @@ impl Fault for RegistryError {
             Self::HostilePath | Self::Policy(_) | Self::Card(_) | Self::Evaluation { .. } => {
                 ErrorKind::Invalid
             }
-            Self::PolicyChanged { .. } | Self::AlreadyApproved { .. } | Self::FilesChanged { .. } => {
-                ErrorKind::Conflict
-            }
+            Self::PolicyChanged { .. }
+            | Self::AlreadyApproved { .. }
+            | Self::FilesChanged { .. }
+            | Self::SignatureInvalid { .. } => ErrorKind::Conflict,
             Self::NotKept(_) => ErrorKind::Unsupported,
             Self::Table(error) => error.kind(),
             Self::Signing(error) => error.kind(),
@@ -135,6 +142,7 @@ impl Fault for RegistryError {
             }
             Self::OwnModel { .. }
             | Self::OwnRun { .. }
+            | Self::OwnPolicy { .. }
             | Self::GuardedAlias { .. }
             | Self::Owned { .. }
             | Self::ReservedTag { .. }
@@ -173,8 +181,10 @@ impl Fault for RegistryError {
             Self::Card(_) => "registry/card",
             Self::NoPolicy { .. } => "registry/no-gate-policy",
             Self::OwnRun { .. } => "registry/own-run",
+            Self::OwnPolicy { .. } => "registry/own-policy",
             Self::AlreadyApproved { .. } => "registry/already-approved",
             Self::FilesChanged { .. } => "registry/files-changed",
+            Self::SignatureInvalid { .. } => "registry/signature-invalid",
             Self::NotSigned { .. } => "registry/not-signed",
             Self::Evaluation { .. } => "registry/evaluation",
             Self::NotEvaluated { .. } => "registry/not-evaluated",
@@ -194,9 +204,10 @@ impl Fault for RegistryError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::OwnModel { .. } | Self::OwnRun { .. } | Self::AlreadyApproved { .. } => {
-                Some("ask another person with the approver role".to_owned())
-            }
+            Self::OwnModel { .. }
+            | Self::OwnRun { .. }
+            | Self::OwnPolicy { .. }
+            | Self::AlreadyApproved { .. } => Some("ask another person with the approver role".to_owned()),
             Self::GuardedAlias { .. } | Self::NeedsApproval { .. } => {
                 Some("approve the version on its page".to_owned())
             }

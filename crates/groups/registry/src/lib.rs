@@ -27,9 +27,10 @@ pub use error::RegistryError;
 pub use evaluation::{Evaluation, EvaluationKind, Loss, Paired};
 pub use foreign::ForeignVersion;
 pub use gate::{Check, ComparisonRule, Evidence, GatePolicy, MetricRule};
+pub use kernel_pickle::may_hold_pickle;
 pub use model::*;
 pub use ports::{DatasetFact, LoggedModels, RunFact, RunFacts, SOURCE_ELSEWHERE, VersionFile, VersionFiles};
-pub use service::{Governance, NewVersion, Registry};
+pub use service::{FileScans, Governance, NewVersion, Registry};
 
 pub const MIGRATIONS: MigrationSet = migrations!("registry", 1 => "0001_models", 2 => "0002_governance");
 
@@ -39,6 +40,7 @@ pub const CHAMPION: &str = "champion";
 /// Event kinds of this group; the subject is `model:NAME` or `model_version:NAME/N`.
 pub mod kinds {
     pub const MODEL_CREATED: &str = "registry.model_created";
+    pub const MODEL_IMPORTED: &str = "registry.model_imported";
     pub const MODEL_CHANGED: &str = "registry.model_changed";
     pub const VERSION_REGISTERED: &str = "registry.version_registered";
     pub const VERSION_IMPORTED: &str = "registry.version_imported";
@@ -70,8 +72,10 @@ pub fn group(service: &Registry, ui: &Ui) -> Group {
             mlflow::surface(service),
             http::surface(service),
             http::governance_surface(service),
+            http::verify_surface(service),
             http::evaluation_surface(service),
             ui::surface(service, ui),
+            ui::champion_surface(service, ui),
             ui::card_surface(service),
         ],
         templates: ui::TEMPLATES,

@@ -39,6 +39,7 @@ pub fn group(service: &Serving, ui: &Ui) -> Group {
             oip::surface(service),
             invocations::surface(service),
             http::surface(service),
+            http::deploy_surface(service),
             ui::surface(service, ui),
         ],
         templates: ui::TEMPLATES,

@@ -9,6 +9,8 @@ use crate::{BYTES_PER_STEP, Findings, Kind};
 
 /// Files of these names are pickles, or are not what they say.
 const NAMED: [&str; 7] = [".pkl", ".pickle", ".joblib", ".pt", ".pth", ".dill", ".cloudpickle"];
+/// Pickles are usual under these names too, beside other things.
+const USUAL: [&str; 5] = [".bin", ".ckpt", ".npy", ".npz", ".keras"];
 const FREE_INFLATED: usize = 16 << 20;
 /// Most pickles one after the other.
 const MAX_PICKLES: usize = 10_000;
@@ -30,6 +32,13 @@ const CLOSED: [(&[u8], &str); 7] = [
     (b"Rar!\x1a\x07", "rar"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
 ];
+
+/// Whether a file of this name is worth a scan before anybody asks. What it holds decides, not its name: another name says
+/// nothing.
+pub fn may_hold_pickle(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    NAMED.iter().chain(&USUAL).any(|ending| lower.ends_with(ending))
+}
 
 pub(crate) fn scan_part(bytes: &[u8], name: &str, depth: usize, findings: &mut Findings) {
     if depth > findings.limits.depth {

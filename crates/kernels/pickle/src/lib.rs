@@ -9,6 +9,8 @@ mod machine;
 
 use std::collections::HashMap;
 
+pub use containers::may_hold_pickle;
+
 /// Changes whenever the same bytes may get another verdict.
 pub const VERSION: u32 = 2;
 

@@ -31,7 +31,7 @@ impl Import {
         for error in model.take_refused() {
             self.refused(Kind::LoggedModels, &what, error)?;
         }
-        let outcome = match self.experiments.import_logged_model(model.clone()).await {
+        let outcome = match self.experiments.import_logged_model(&self.actor, model.clone()).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 self.report().count(Kind::LoggedModels).source += 1;

@@ -49,7 +49,7 @@ impl Import {
         let what = format!("run {id}");
         self.screen.runs(1);
         self.leave_out_refused(&mut foreign.record, &what)?;
-        let outcome = match self.experiments.import_run(foreign.record.clone()).await {
+        let outcome = match self.experiments.import_run(&self.actor, foreign.record.clone()).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 self.report().count(Kind::Runs).source += 1;

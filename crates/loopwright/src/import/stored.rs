@@ -52,7 +52,14 @@ impl Import {
                 return self.refused(Kind::Files, &format!("{} {}", root.uri, file.path), error);
             }
         };
-        if let Some(own) = own.filter(|own| file.size_bytes.is_none_or(|size| size == own.size_bytes)) {
+        if let Some(own) = own {
+            if let Some(size) = file.size_bytes.filter(|size| *size != own.size_bytes) {
+                let mut report = self.report();
+                report.count(Kind::Files).source += 1;
+                report.refuse(Kind::Files, path, "another file is here under this path, and stays");
+                report.mismatch(Kind::Bytes, path, format!("{size} bytes there, {} here", own.size_bytes));
+                return Ok(());
+            }
             self.count_file(own.size_bytes, false);
             if self.verify == Verify::Full {
                 match self.digest_there(root, file).await {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use group_experiments::ExperimentError;
 use group_registry::{ForeignVersion, RegisteredModel};
+use platform_primitives::{ErrorKind, Fault as _};
 
 use super::Import;
 use super::report::Kind;
@@ -24,7 +26,7 @@ impl Import {
             let (versions, next) = self.source.versions(cursor).await?;
             for version in versions {
                 let Some(model) = models.get(&version.model) else { continue };
-                if self.partial && !self.is_of_wanted(&version).await {
+                if self.partial && !self.is_of_wanted(&version).await? {
                     continue;
                 }
                 if self.partial {
@@ -57,10 +59,13 @@ impl Import {
     }
 
     /// Whether the version's run or logged model is here.
-    async fn is_of_wanted(&self, version: &ForeignVersion) -> bool {
+    async fn is_of_wanted(&self, version: &ForeignVersion) -> Result<bool, CommandError> {
+        let run = &version.run_id;
+        if !run.is_empty() && here(self.experiments.get_run(run).await)?.is_some() {
+            return Ok(true);
+        }
         let model = logged_model_of(version);
-        (!version.run_id.is_empty() && self.experiments.get_run(&version.run_id).await.is_ok())
-            || (!model.is_empty() && self.experiments.get_logged_model(model).await.is_ok())
+        Ok(!model.is_empty() && here(self.experiments.get_logged_model(model).await)?.is_some())
     }
 
     async fn place_model(
@@ -77,7 +82,7 @@ impl Import {
             self.refused(Kind::Models, &what, error)?;
         }
         let (name, tags) = (model.name.clone(), model.tags.clone());
-        match self.registry.import_model(model).await {
+        match self.registry.import_model(&self.actor, model).await {
             Ok(new) => self.report().add(Kind::Models, 1, new),
             Err(error) => {
                 self.report().count(Kind::Models).source += 1;
@@ -158,18 +163,27 @@ impl Import {
                 continue;
             }
             let folder = match &owner {
-                Owner::Run(id) => self.experiments.get_run(id).await.map(|run| run.artifact_folder()),
+                Owner::Run(id) => here(self.experiments.get_run(id).await)?.map(|run| run.artifact_folder()),
                 Owner::LoggedModel(id) => {
-                    self.experiments.get_logged_model(id).await.map(|model| model.artifact_folder())
+                    here(self.experiments.get_logged_model(id).await)?.map(|model| model.artifact_folder())
                 }
             };
-            let Ok(folder) = folder else { continue };
+            let Some(folder) = folder else { continue };
             let place = format!("{folder}{rest}");
             if !self.experiments.list_artifacts(place.trim_end_matches('/')).await?.is_empty() {
                 return Ok(format!("mlflow-artifacts:/{place}"));
             }
         }
         Ok(source.clone())
+    }
+}
+
+/// What was found, or none when it is not here. A database that does not answer is no answer.
+fn here<T>(found: Result<T, ExperimentError>) -> Result<Option<T>, CommandError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -5,6 +5,7 @@ mod files;
 mod governance;
 mod models;
 mod traces;
+mod uploads;
 mod watch;
 
 use group_environments::Environments;
@@ -21,6 +22,7 @@ pub use files::RegisteredFiles;
 pub use governance::{RecordedRuns, StoredVersions};
 pub use models::{LoggedRuns, TrackedRuns};
 pub use traces::{TracedExperiments, UploadedFiles};
+pub use uploads::scanned_uploads;
 pub use watch::LoggedPredictions;
 
 /// What the controller's ports stand on.

@@ -6,7 +6,7 @@ use group_loops::{
     Approval, GateVerdict, NewTraffic, PortResult, Serving as ServingPort, Standing, Versions,
 };
 use group_pipelines::{TrainingRun, TrainingRuns};
-use group_registry::{LoggedModels, Registry, VersionState};
+use group_registry::{LoggedModels, Registry, RegistryError, VersionState};
 use group_serving::{Candidate, Serving, Traffic};
 use platform_auth::{Authenticator, Role};
 use platform_blobs::{BlobDigest, Blobs};
@@ -127,6 +127,16 @@ impl Versions for RegistryVersions {
         let evidence = json!({"checks": verdict.checks});
         let recorded = self.0.record_gate(model, version, verdict.passed, digest, &verdict.reason, evidence);
         recorded.await.map_err(failure).map(|_| ())
+    }
+
+    async fn changed_since_signed(&self, model: &str, version: i64) -> PortResult<Option<String>> {
+        match self.0.check_signed(model, version).await {
+            Ok(()) => Ok(None),
+            Err(error @ (RegistryError::FilesChanged { .. } | RegistryError::SignatureInvalid { .. })) => {
+                Ok(Some(error.to_string()))
+            }
+            Err(error) => Err(failure(error)),
+        }
     }
 
     async fn promote(&self, model: &str, version: i64, reason: &str) -> PortResult<()> {

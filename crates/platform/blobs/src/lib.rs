@@ -2,7 +2,8 @@
 //! user's path is never joined to a path of the store.
 //!
 //! A blob is readable only after its bytes are complete: uploads are written to a staging object and
-//! moved into place.
+//! moved into place. Parts of an upload wait in a folder of their own, which survives a restart, until they
+//! are joined or dropped.
 
 use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
@@ -28,6 +29,10 @@ pub enum BlobError {
     InvalidDigest { value: String },
     #[error("the upload was cut off: {message}")]
     Upload { message: String },
+    #[error("more than {most} bytes were sent")]
+    TooLarge { most: u64 },
+    #[error("{value:?} is no id of an upload: expected 32 lower-case hexadecimal digits")]
+    InvalidUpload { value: String },
     #[error("the object store failed: {0}")]
     Store(#[from] object_store::Error),
     #[error("cannot open the object store: {message}")]
@@ -38,7 +43,10 @@ impl Fault for BlobError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::InvalidDigest { .. } | Self::Upload { .. } => ErrorKind::Invalid,
+            Self::InvalidDigest { .. } | Self::Upload { .. } | Self::InvalidUpload { .. } => {
+                ErrorKind::Invalid
+            }
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Store(_) => ErrorKind::Unavailable,
             Self::Open { .. } => ErrorKind::Internal,
         }
@@ -48,6 +56,8 @@ impl Fault for BlobError {
             Self::NotFound { .. } => "blobs/not-found",
             Self::InvalidDigest { .. } => "blobs/invalid-digest",
             Self::Upload { .. } => "blobs/upload-cut-off",
+            Self::TooLarge { .. } => "blobs/too-large",
+            Self::InvalidUpload { .. } => "blobs/invalid-upload",
             Self::Store(_) => "blobs/store",
             Self::Open { .. } => "blobs/open",
         }
@@ -106,12 +116,15 @@ pub struct BlobRef {
 const READ_BYTES: u64 = 1024 * 1024;
 
 const STAGING: &str = "staging";
+/// A folder for each upload in parts.
+const UPLOADS: &str = "uploads";
 
 /// A cheap handle on the object store.
 #[derive(Clone)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     staging: PathBuf,
+    uploads: PathBuf,
 }
 
 impl Blobs {
@@ -123,7 +136,11 @@ impl Blobs {
             .create(directory)
             .map_err(|error| open(format!("{}: {error}", directory.display())))?;
         let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| open(error.to_string()))?;
-        Ok(Self { store: Arc::new(store), staging: directory.join(STAGING) })
+        Ok(Self {
+            store: Arc::new(store),
+            staging: directory.join(STAGING),
+            uploads: directory.join(UPLOADS),
+        })
     }
 
     /// Removes what uploads left that were cut off with the process. Only for the one process that may write here.
@@ -146,7 +163,88 @@ impl Blobs {
     }
 
     /// Stores a stream of unknown length in constant memory.
-    pub async fn put_stream<S, E>(&self, mut chunks: S) -> Result<BlobRef, BlobError>
+    pub async fn put_stream<S, E>(&self, chunks: S) -> Result<BlobRef, BlobError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: fmt::Display,
+    {
+        let (staging, blob) = self.stage(chunks, u64::MAX).await?;
+        self.store.rename(&staging, &blob.digest.path()).await?;
+        Ok(blob)
+    }
+
+    /// Stores a part of an upload, of at most `most` bytes. Part and digest name it: it may be sent again, with other bytes
+    /// too, and each stays until the upload is dropped.
+    pub async fn put_part<S, E>(
+        &self,
+        upload: &str,
+        number: i64,
+        chunks: S,
+        most: u64,
+    ) -> Result<BlobRef, BlobError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: fmt::Display,
+    {
+        check_upload(upload)?;
+        let (staging, part) = self.stage(chunks, most).await?;
+        self.store.rename(&staging, &part_path(upload, number, &part.digest)).await?;
+        Ok(part)
+    }
+
+    /// The parts one after the other as one blob, in constant memory. They stay until the upload is dropped.
+    pub async fn join_parts(
+        &self,
+        upload: &str,
+        parts: Vec<(i64, BlobDigest)>,
+    ) -> Result<BlobRef, BlobError> {
+        check_upload(upload)?;
+        let (store, upload) = (Arc::clone(&self.store), upload.to_owned());
+        let whole = stream::iter(parts)
+            .then(move |(number, digest)| {
+                let (store, path) = (Arc::clone(&store), part_path(&upload, number, &digest));
+                async move {
+                    let object = store.head(&path).await.map_err(|error| missing(error, &digest))?;
+                    Ok::<_, BlobError>(pieces(store, path, object.size))
+                }
+            })
+            .try_flatten();
+        self.put_stream(whole.boxed()).await
+    }
+
+    /// Removes the parts of an upload, if there are any.
+    pub async fn drop_upload(&self, upload: &str) -> Result<(), BlobError> {
+        check_upload(upload)?;
+        let folder = self.uploads.join(upload);
+        match tokio::fs::remove_dir_all(&folder).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(BlobError::Open { message: format!("{}: {error}", folder.display()) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The uploads of which parts are kept, in no order.
+    pub async fn uploads(&self) -> Result<Vec<String>, BlobError> {
+        let open = |error: std::io::Error| BlobError::Open {
+            message: format!("{}: {error}", self.uploads.display()),
+        };
+        let mut entries = match tokio::fs::read_dir(&self.uploads).await {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(open)?,
+        };
+        let mut found = Vec::new();
+        while let Some(entry) = entries.next_entry().await.map_err(open)? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if check_upload(&name).is_ok() {
+                found.push(name);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The stream in a staging object, with its digest.
+    async fn stage<S, E>(&self, mut chunks: S, most: u64) -> Result<(Path, BlobRef), BlobError>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: fmt::Display,
@@ -166,13 +264,16 @@ impl Blobs {
             };
             hasher.update(&chunk);
             size_bytes += chunk.len() as u64;
+            if size_bytes > most {
+                writer.abort().await?;
+                return Err(BlobError::TooLarge { most });
+            }
             writer.wait_for_capacity(4).await?;
             writer.put(chunk);
         }
         writer.finish().await?;
         let digest = BlobDigest(hex(&hasher.finalize()));
-        self.store.rename(&staging, &digest.path()).await?;
-        Ok(BlobRef { digest, size_bytes })
+        Ok((staging, BlobRef { digest, size_bytes }))
     }
 
     pub async fn get_bytes(&self, digest: &BlobDigest) -> Result<Bytes, BlobError> {
@@ -186,13 +287,35 @@ impl Blobs {
         digest: &BlobDigest,
     ) -> Result<(u64, BoxStream<'static, Result<Bytes, BlobError>>), BlobError> {
         let object = self.store.head(&digest.path()).await.map_err(|error| missing(error, digest))?;
-        let (store, path, size_bytes) = (Arc::clone(&self.store), digest.path(), object.size);
-        let starts = (0..size_bytes).step_by(READ_BYTES as usize);
-        let parts = stream::iter(starts).map(move |start| {
-            let (store, path) = (Arc::clone(&store), path.clone());
-            async move { store.get_range(&path, start..size_bytes.min(start + READ_BYTES)).await }
-        });
-        Ok((size_bytes, parts.buffered(2).map_err(BlobError::from).boxed()))
+        Ok((object.size, pieces(Arc::clone(&self.store), digest.path(), object.size)))
+    }
+}
+
+/// An object's bytes as they are read.
+fn pieces(
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    size_bytes: u64,
+) -> BoxStream<'static, Result<Bytes, BlobError>> {
+    let starts = (0..size_bytes).step_by(READ_BYTES as usize);
+    let parts = stream::iter(starts).map(move |start| {
+        let (store, path) = (Arc::clone(&store), path.clone());
+        async move { store.get_range(&path, start..size_bytes.min(start + READ_BYTES)).await }
+    });
+    parts.buffered(2).map_err(BlobError::from).boxed()
+}
+
+fn part_path(upload: &str, number: i64, digest: &BlobDigest) -> Path {
+    Path::from(format!("{UPLOADS}/{upload}/{number}-{digest}"))
+}
+
+/// An upload's id is a folder's name: nothing but what this server gives out.
+fn check_upload(upload: &str) -> Result<(), BlobError> {
+    let valid =
+        upload.len() == 32 && upload.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    match valid {
+        true => Ok(()),
+        false => Err(BlobError::InvalidUpload { value: upload.to_owned() }),
     }
 }
 

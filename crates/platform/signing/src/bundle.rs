@@ -12,6 +12,10 @@ const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE_TYPE: &str = "https://model_signing/signature/v1.0";
 
+/// What `model-signing` passes over unless it is told otherwise, at the top of a model (1.0 and 1.1, `hashing.py`,
+/// `ignore_git_paths`). A signature would not cover them, so a model that holds one is not signed.
+const UNSIGNABLE: [&str; 4] = [".git", ".gitattributes", ".github", ".gitignore"];
+
 /// Paths that a signature leaves out: itself, git's files, and what MLflow's client writes beside the files it downloads.
 pub const IGNORED: [&str; 6] =
     ["model.sig", "registered_model_meta", ".git", ".gitattributes", ".github", ".gitignore"];
@@ -30,9 +34,18 @@ pub fn is_ignored(path: &str) -> bool {
     IGNORED.contains(&first)
 }
 
+/// Whether no signature can cover a file at this path.
+pub fn is_unsignable(path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    UNSIGNABLE.contains(&first)
+}
+
 impl SigningKey {
     /// The text of `model.sig` for these files.
     pub async fn sign_model(&self, name: &str, files: &[SignedFile]) -> Result<String, SigningError> {
+        if let Some(file) = files.iter().find(|file| is_unsignable(&file.path)) {
+            return Err(SigningError::Ignored { path: file.path.clone() });
+        }
         let payload = statement(name, files)?.to_string();
         let signature = self.sign(&authenticated(payload.as_bytes())).await?;
         let bundle = json!({
@@ -48,6 +61,38 @@ impl SigningKey {
             },
         });
         Ok(bundle.to_string())
+    }
+
+    /// That this key signed the bundle, and that it is about these files and no others. The model's name is not compared: it
+    /// may have another one by now.
+    pub async fn verify_model(&self, bundle: &str, files: &[SignedFile]) -> Result<(), SigningError> {
+        let refuse = |rule: &str| SigningError::Bundle { rule: rule.to_owned() };
+        let bundle: Value = serde_json::from_str(bundle).map_err(|_| refuse("it is not JSON"))?;
+        let envelope = &bundle["dsseEnvelope"];
+        if bundle["mediaType"] != MEDIA_TYPE || envelope["payloadType"] != PAYLOAD_TYPE {
+            return Err(refuse("its media type or its payload's is another one"));
+        }
+        let decoded = |value: &Value| STANDARD.decode(value.as_str()?).ok();
+        let payload = decoded(&envelope["payload"]).ok_or_else(|| refuse("its payload cannot be decoded"))?;
+        let signatures = envelope["signatures"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let [signature] = signatures else { return Err(refuse("it holds not exactly one signature")) };
+        let signature =
+            decoded(&signature["sig"]).ok_or_else(|| refuse("its signature cannot be decoded"))?;
+        if !self.is_own(&authenticated(&payload), &signature).await? {
+            return Err(refuse("its signature is not one of this server's key over its payload"));
+        }
+        let signed: Value =
+            serde_json::from_slice(&payload).map_err(|_| refuse("its payload is not JSON"))?;
+        let expected = statement("", files)?;
+        if signed["_type"] != STATEMENT_TYPE || signed["predicateType"] != PREDICATE_TYPE {
+            return Err(refuse("its payload is another kind of statement"));
+        }
+        let root = |statement: &Value| statement.pointer("/subject/0/digest").cloned();
+        let resources = |statement: &Value| statement.pointer("/predicate/resources").cloned();
+        if root(&signed) != root(&expected) || resources(&signed) != resources(&expected) {
+            return Err(refuse("its payload lists other files or digests"));
+        }
+        Ok(())
     }
 }
 
@@ -119,5 +164,63 @@ mod tests {
         let root = hex_digest(&[[0x11; 32], [0x44; 32], [0x22; 32]].concat());
         assert_eq!(made["subject"][0]["digest"]["sha256"], root.as_str());
         assert!(statement("m", &[file("x", "g")]).is_err());
+    }
+
+    /// The bundle with the byte at `place` of a base64 text of its envelope changed.
+    fn flipped(bundle: &str, pointer: &str, place: usize) -> String {
+        let mut bundle: Value = serde_json::from_str(bundle).unwrap();
+        let text = bundle.pointer_mut(pointer).unwrap();
+        let mut bytes = STANDARD.decode(text.as_str().unwrap()).unwrap();
+        bytes[place] ^= 1;
+        *text = STANDARD.encode(bytes).into();
+        bundle.to_string()
+    }
+
+    #[tokio::test]
+    async fn a_bundle_is_verified_with_its_key_and_for_its_files_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = SigningKey::new(directory.path().join("signing.key"));
+        let file = |path: &str, digit: &str| SignedFile { path: path.to_owned(), digest: digit.repeat(64) };
+        let files = [file("a", "1"), file("b/c", "2")];
+        let bundle = key.sign_model("m/1", &files).await.unwrap();
+        key.verify_model(&bundle, &files).await.unwrap();
+        let moved = [files[1].clone(), files[0].clone()];
+        key.verify_model(&bundle, &moved).await.unwrap();
+
+        let other = SigningKey::new(directory.path().join("other.key"));
+        let foreign = other.sign_model("m/1", &files).await.unwrap();
+        let twice = bundle.replace("\"signatures\":[", "\"signatures\":[{\"sig\":\"\"},");
+        let swapped = [file("a", "1"), file("b/c", "3")];
+        for (bundle, files, said) in [
+            (flipped(&bundle, "/dsseEnvelope/payload", 40), &files[..], "signature is not one"),
+            (flipped(&bundle, "/dsseEnvelope/signatures/0/sig", 12), &files[..], "signature is not one"),
+            (foreign, &files[..], "signature is not one"),
+            (twice, &files[..], "not exactly one"),
+            ("{}".to_owned(), &files[..], "media type"),
+            ("nonsense".to_owned(), &files[..], "not JSON"),
+            (bundle.clone(), &files[..1], "other files"),
+            (bundle.clone(), &swapped[..], "other files"),
+        ] {
+            let refused = key.verify_model(&bundle, files).await.unwrap_err();
+            assert!(matches!(refused, SigningError::Bundle { .. }), "{refused:?}");
+            assert!(refused.to_string().contains(said), "{said}: {refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_model_with_files_of_git_is_not_signed() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = SigningKey::new(directory.path().join("signing.key"));
+        let file = |path: &str| SignedFile { path: path.to_owned(), digest: "1".repeat(64) };
+        for path in [".git/config", ".gitattributes", ".github/workflows/ci.yml", ".gitignore"] {
+            let refused = key.sign_model("m/1", &[file("model.txt"), file(path)]).await.unwrap_err();
+            assert!(
+                matches!(&refused, SigningError::Ignored { path: named } if named == path),
+                "{refused:?}"
+            );
+        }
+        for path in ["sub/.gitignore", ".gitkeep", "git", "model.sig", "registered_model_meta"] {
+            key.sign_model("m/1", &[file("model.txt"), file(path)]).await.unwrap();
+        }
     }
 }

@@ -9,7 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use platform_primitives::new_id;
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use ring::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
+};
 use tokio::sync::OnceCell;
 
 use crate::SigningError;
@@ -51,6 +53,13 @@ impl SigningKey {
         let pair = self.pair().await?;
         let signature = pair.sign(&SystemRandom::new(), message).map_err(|_| SigningError::NoRandomness)?;
         Ok(signature.as_ref().to_vec())
+    }
+
+    /// Whether the signature is one of this key over the message.
+    pub(crate) async fn is_own(&self, message: &[u8], signature: &[u8]) -> Result<bool, SigningError> {
+        let pair = self.pair().await?;
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, pair.public_key().as_ref());
+        Ok(key.verify(message, signature).is_ok())
     }
 
     async fn pair(&self) -> Result<Arc<EcdsaKeyPair>, SigningError> {
@@ -120,8 +129,6 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
-
-    use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 
     use super::*;
 

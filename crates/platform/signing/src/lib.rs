@@ -5,7 +5,7 @@ mod key;
 
 use platform_primitives::{ErrorKind, Fault};
 
-pub use bundle::{IGNORED, SignedFile, is_ignored};
+pub use bundle::{IGNORED, SignedFile, is_ignored, is_unsignable};
 pub use key::SigningKey;
 
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +18,17 @@ pub enum SigningError {
     NoRandomness,
     #[error("{path}: {digest:?} is no SHA-256 in hexadecimal")]
     Digest { path: String, digest: String },
+    #[error("{path} lies where verifiers do not look: no signature covers git's files at the top of a model")]
+    Ignored { path: String },
+    #[error("the bundle is not what this server signed: {rule}")]
+    Bundle { rule: String },
 }
 
 impl Fault for SigningError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Digest { .. } => ErrorKind::Invalid,
+            Self::Digest { .. } | Self::Ignored { .. } => ErrorKind::Invalid,
+            Self::Bundle { .. } => ErrorKind::Conflict,
             Self::KeyFile(_) | Self::KeyFormat | Self::NoRandomness => ErrorKind::Internal,
         }
     }
@@ -34,6 +39,8 @@ impl Fault for SigningError {
             Self::KeyFormat => "signing/key-format",
             Self::NoRandomness => "signing/no-randomness",
             Self::Digest { .. } => "signing/digest",
+            Self::Ignored { .. } => "signing/ignored-path",
+            Self::Bundle { .. } => "signing/bundle",
         }
     }
 }

@@ -65,6 +65,13 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
+    /// For work that grows with stored bytes: the answer may take as long as it takes. Each piece of the body still has its
+    /// deadline, and the body its limit.
+    pub fn without_deadline(mut self) -> Self {
+        self.deadline = None;
+        self
+    }
+
     /// For uploads and streams: the handler reads piece by piece and bounds itself.
     pub fn streaming(mut self) -> Self {
         self.body_limit_bytes = None;

@@ -7,6 +7,7 @@ mod metrics;
 mod render;
 mod run_json;
 mod runs;
+mod uploads;
 
 use axum::Json;
 use http::Method;
@@ -21,6 +22,7 @@ use crate::Experiments;
 use crate::store::View;
 
 pub(crate) use artifacts::surface as artifact_surface;
+pub(crate) use uploads::{part_surface, surface as upload_surface};
 
 const BODY_LIMIT: usize = 32 * 1024 * 1024;
 const READ: Access = Access::Needs(Read);
@@ -101,7 +103,7 @@ async fn server_info() -> Json<Value> {
         "store_type": "SqlStore",
         "workspaces_enabled": false,
         "trace_archival_enabled": false,
-        "multipart_uploads_enabled": false,
+        "multipart_uploads_enabled": true,
     }))
 }
 

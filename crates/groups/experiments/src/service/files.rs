@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::BoxStream;
-use platform_blobs::{BlobDigest, BlobError};
+use platform_blobs::{BlobDigest, BlobError, BlobRef};
 
 use super::{Experiments, Result};
 use crate::ExperimentError;
@@ -18,7 +18,30 @@ impl Experiments {
         let path = ArtifactPath::parse(path)?;
         let blob = self.blobs.put_stream(bytes).await?;
         let size = i64::try_from(blob.size_bytes).unwrap_or(i64::MAX);
-        self.db.write(move |tx| store::put_artifact(tx, &path, blob.digest.as_str(), size)).await
+        let (place, digest) = (path.clone(), blob.digest.clone());
+        self.db.write(move |tx| store::put_artifact(tx, &place, digest.as_str(), size)).await?;
+        self.tell_saved(&path, &blob);
+        Ok(())
+    }
+
+    /// What a scan of the file said, if it is known, and whether that is harmless.
+    pub(crate) async fn verdict(&self, path: &str) -> Result<Option<(String, bool)>> {
+        let Some(uploads) = &self.uploads else { return Ok(None) };
+        let digest = self.artifact_digest(path).await?;
+        match uploads.verdict(path, digest.as_str()).await {
+            Ok(verdict) => Ok(verdict),
+            Err(error) => {
+                // The page is of use without it.
+                tracing::warn!(%error, "the verdict on a file cannot be read");
+                Ok(None)
+            }
+        }
+    }
+
+    pub(super) fn tell_saved(&self, path: &ArtifactPath, blob: &BlobRef) {
+        if let Some(uploads) = &self.uploads {
+            uploads.saved(path.as_str(), blob.digest.as_str(), blob.size_bytes);
+        }
     }
 
     pub(crate) async fn get_artifact(

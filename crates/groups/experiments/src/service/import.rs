@@ -156,9 +156,9 @@ impl Experiments {
     }
 
     /// A run with everything but its points and files, whole or not at all. Its experiment must be here.
-    pub async fn import_run(&self, record: RunRecord) -> Result<Imported> {
+    pub async fn import_run(&self, actor: &str, record: RunRecord) -> Result<Imported> {
         record.check()?;
-        let (service, now) = (self.clone(), self.now());
+        let (service, actor, now) = (self.clone(), actor.to_owned(), self.now());
         self.db
             .write(move |tx| {
                 let experiment = record.run.experiment_id;
@@ -178,6 +178,10 @@ impl Experiments {
                     Some(own) => bring_up_to_date(tx, &own, &record, now)?,
                 };
                 if outcome != Imported::Kept {
+                    let event = NewEvent::new(kinds::RUN_IMPORTED, actor, format!("run:{}", record.run.id));
+                    let payload = json!({"name": record.run.name, "experiment": experiment,
+                        "status": record.run.status.name(), "updated": outcome == Imported::Updated});
+                    service.events.append(tx, event.payload(payload))?;
                     tx.after_commit(service.changed(experiment, &record.run.id));
                 }
                 Ok(outcome)
@@ -228,16 +232,29 @@ impl Experiments {
     }
 
     /// A logged model with everything but its files. Its experiment must be here.
-    pub async fn import_logged_model(&self, model: LoggedModel) -> Result<Imported> {
+    pub async fn import_logged_model(&self, actor: &str, model: LoggedModel) -> Result<Imported> {
         model.check()?;
+        let told = |updated: bool| {
+            let payload = json!({"run": model.run_id, "name": model.name, "status": model.status.name(),
+                "updated": updated});
+            NewEvent::new(kinds::MODEL_IMPORTED, actor, format!("logged_model:{}", model.id)).payload(payload)
+        };
         if let Some(own) = store::logged_model(&self.db, &model.id).await? {
             if own.status != LoggedModelStatus::Pending || model.status == LoggedModelStatus::Pending {
                 return Ok(Imported::Kept);
             }
-            self.set_logged_model_status(&own.id, model.status, model.status_message).await?;
+            let status = own.status.advance(model.status)?;
+            let (events, event, now) = (self.events.clone(), told(true), self.now());
+            self.db
+                .write(move |tx| {
+                    store::set_model_status(tx, &own.id, status, &model.status_message, now)?;
+                    events.append(tx, event)?;
+                    Ok::<_, ExperimentError>(())
+                })
+                .await?;
             return Ok(Imported::Updated);
         }
-        let service = self.clone();
+        let (service, event) = (self.clone(), told(false));
         self.db
             .write(move |tx| {
                 let experiment = model.experiment_id;
@@ -252,12 +269,13 @@ impl Experiments {
                 if let Some(run) = store::lock_run(tx, &model.run_id, true)? {
                     tx.after_commit(service.changed(run.experiment_id, &model.run_id));
                 }
+                service.events.append(tx, event)?;
                 Ok(Imported::New)
             })
             .await
     }
 
-    /// A file under its path here. It replaces one that is there.
+    /// A file under its path here, where the caller has found none.
     pub async fn import_artifact<S, E>(&self, path: &str, bytes: S) -> Result<StoredFile>
     where
         S: Stream<Item = std::result::Result<Bytes, E>> + Unpin,

@@ -9,6 +9,7 @@ mod logging;
 mod models;
 mod runs;
 mod scans;
+mod uploads;
 mod workspace;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::ExperimentError;
 use crate::cache::RecordCache;
 use crate::fold::{self, Waiting};
 use crate::index::RunIndex;
+use crate::ports::Uploads;
 use crate::series::SeriesCache;
 
 pub use import::Imported;
@@ -30,6 +32,7 @@ pub(crate) use logging::Batch;
 pub use runs::NewRun;
 pub(crate) use runs::RunChange;
 pub use scans::StoredFile;
+pub(crate) use uploads::NamedPart;
 pub(crate) use workspace::{Axis, RunWindow};
 
 type Result<T> = std::result::Result<T, ExperimentError>;
@@ -45,6 +48,7 @@ pub struct Experiments {
     pub(crate) waiting: Arc<Waiting>,
     /// The last batch number given out.
     pub(crate) seq: Arc<AtomicI64>,
+    uploads: Option<Arc<dyn Uploads>>,
 }
 
 impl Experiments {
@@ -58,7 +62,13 @@ impl Experiments {
             series: Arc::default(),
             waiting: Arc::default(),
             seq: Arc::default(),
+            uploads: None,
         }
+    }
+
+    /// Tells of every file that a client uploads.
+    pub fn with_uploads(self, uploads: Arc<dyn Uploads>) -> Self {
+        Self { uploads: Some(uploads), ..self }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -7,6 +7,7 @@ mod import;
 mod models;
 mod points;
 mod runs;
+mod uploads;
 mod workspace;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub(crate) use import::*;
 pub(crate) use models::*;
 pub(crate) use points::*;
 pub(crate) use runs::*;
+pub(crate) use uploads::*;
 pub(crate) use workspace::*;
 
 pub(crate) type Result<T> = std::result::Result<T, ExperimentError>;

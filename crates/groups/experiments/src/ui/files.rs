@@ -62,6 +62,9 @@ struct FileView {
     image: String,
     preview: Preview,
     whole: bool,
+    /// What a scan for pickles said; empty when there was none.
+    verdict: String,
+    tone: &'static str,
 }
 
 /// Where files lie: under the run, or under a model.
@@ -172,6 +175,7 @@ async fn file(
             (preview::of_bytes(path, &bytes, whole), whole)
         }
     };
+    let (verdict, is_clean) = service.verdict(&format!("{root}/{path}")).await?.unwrap_or_default();
     Ok(FileView {
         path: path.to_owned(),
         size: entry.size_bytes.map(size).unwrap_or_default(),
@@ -179,6 +183,8 @@ async fn file(
         image: format!("/runs/{run}/image?{asked}"),
         preview,
         whole,
+        verdict: verdict.replace('_', " "),
+        tone: if is_clean { "good" } else { "bad" },
     })
 }
 

@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
+mod import;
+mod multipart;
 mod points;
 mod search;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use group_experiments::{ExperimentError, Experiments, MIGRATIONS, NewRun, RunStatus, kinds};
+use group_experiments::{ExperimentError, Experiments, MIGRATIONS, NewRun, RunStatus, Uploads, kinds};
 use platform_auth::Authenticator;
 use platform_blobs::{BlobDigest, Blobs};
 use platform_db::Engine;
@@ -20,9 +22,21 @@ use serde_json::{Value, json};
 
 use platform_testkit::http::{Answer, ask};
 
+/// Path, digest and size of what was uploaded.
+#[derive(Default)]
+struct Heard(Mutex<Vec<(String, String, u64)>>);
+
+impl Uploads for Heard {
+    fn saved(&self, path: &str, digest: &str, size_bytes: u64) {
+        self.0.lock().unwrap().push((path.to_owned(), digest.to_owned(), size_bytes));
+    }
+}
+
 struct Server {
     test: TestDb,
     experiments: Experiments,
+    blobs: Blobs,
+    heard: Arc<Heard>,
     address: SocketAddr,
     _files: tempfile::TempDir,
 }
@@ -39,7 +53,9 @@ impl Server {
     async fn start(test: TestDb) -> Self {
         let files = tempfile::tempdir().unwrap();
         let blobs = Blobs::local(files.path()).unwrap();
-        let experiments = Experiments::new(test.db.clone(), test.events.clone(), blobs);
+        let heard = Arc::new(Heard::default());
+        let experiments =
+            Experiments::new(test.db.clone(), test.events.clone(), blobs.clone()).with_uploads(heard.clone());
         let authenticator = Authenticator::new(test.db.clone(), test.clock.clone(), "owner@here");
         let surfaces = group_experiments::group(&experiments, &Ui::new(&[]).unwrap()).surfaces;
         let config = EdgeConfig { authenticator, extra_hosts: Arc::from([]) };
@@ -47,7 +63,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         // It ends with the runtime of its test.
         tokio::spawn(serve(listener, surfaces, config, std::future::pending()));
-        Self { test, experiments, address, _files: files }
+        Self { test, experiments, blobs, heard, address, _files: files }
     }
 
     fn engine(&self) -> Engine {
@@ -203,6 +219,13 @@ async fn artifacts_come_back_as_they_were_sent() {
             let path = format!("{folder}/{name}");
             let sent = server.artifact("PUT", &path, text).await;
             assert_eq!(sent.status, 200, "{engine:?} {name}: {sent:?}");
+            let heard = server.heard.0.lock().unwrap().pop().unwrap();
+            let size = text.len() as u64;
+            assert_eq!(
+                heard,
+                (path.clone(), BlobDigest::of(text.as_bytes()).to_string(), size),
+                "{engine:?}"
+            );
             let (digest, bytes) = server.experiments.read_artifact(&path).await.unwrap();
             assert_eq!(bytes.as_ref(), text.as_bytes(), "{engine:?} {name}");
             assert_eq!(digest, BlobDigest::of(text.as_bytes()), "{engine:?} {name}");

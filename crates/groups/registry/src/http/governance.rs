@@ -32,10 +32,18 @@ pub(crate) fn governance_surface(service: &Registry) -> Surface {
         .post(&of_version("/gate"), track, gate)
         .get(&of_version("/scans"), read, scans)
         .get(&of_version("/signature"), read, signature)
-        .post(&of_version("/verify"), read, verify)
         .get(&of_version("/card"), read, card)
         .route(Method::PUT, &of_version("/card"), track, put_version_card)
         .get(&of_version("/bom"), read, bom)
+        .with_state(service.clone())
+}
+
+/// Reads every byte of a version again.
+pub(crate) fn verify_surface(service: &Registry) -> Surface {
+    let path = "/api/v1/models/{model}/versions/{version}/verify";
+    Routes::new(Dialect::Problem)
+        .without_deadline()
+        .post(path, Access::Needs(Read), verify)
         .with_state(service.clone())
 }
 

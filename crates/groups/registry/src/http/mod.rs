@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::Registry;
 use crate::model::{Decision, ModelVersion};
 
-pub(crate) use governance::{evaluation_surface, governance_surface};
+pub(crate) use governance::{evaluation_surface, governance_surface, verify_surface};
 
 pub(crate) fn surface(service: &Registry) -> Surface {
     Routes::new(Dialect::Problem)

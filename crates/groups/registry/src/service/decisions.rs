@@ -20,6 +20,10 @@ struct Verdict {
     expires: Option<Timestamp>,
     reason: String,
     run_authors: Vec<String>,
+    /// Who changed the policy since the version was registered.
+    policy_setters: Vec<String>,
+    /// The digest of the policy, read before `policy_setters`.
+    policy: Option<String>,
     /// The digest of the policy that the version was judged by; none: a loop judged it.
     judged_by: Option<String>,
     /// Over the files as they are now.
@@ -77,10 +81,9 @@ impl Registry {
         let row = self.get_version(model, version).await?;
         let signature = self.sign(&row).await?;
         let decisions = self.decisions(model, version).await?;
-        let mut run_authors = gated_run_authors(&decisions);
-        if let Some(run) = self.run_fact(&row.run_id).await? {
-            run_authors.extend([run.user, run.created_by]);
-        }
+        let run_authors = self.run_authors(&row, &decisions).await?;
+        let policy = self.policy_digest(model).await?;
+        let policy_setters = self.policy_setters(&row).await?;
         let judged_by = gated_policy(&decisions);
         let card = match self.governing.is_some() {
             true => Some(self.card(&row).await?),
@@ -88,7 +91,17 @@ impl Registry {
         };
         let digest = digest.map(str::to_owned);
         let reason = reason.to_owned();
-        let verdict = Verdict { digest, expires, reason, run_authors, judged_by, signature, card };
+        let verdict = Verdict {
+            digest,
+            expires,
+            reason,
+            run_authors,
+            policy_setters,
+            policy,
+            judged_by,
+            signature,
+            card,
+        };
         self.change_version(&approver.name, model, version, move |registry, tx, actor, model, row| {
             registry.approve_locked(tx, actor, model, row, verdict)
         })
@@ -107,7 +120,8 @@ impl Registry {
         let (before, now) = (row.state, self.events.now());
         check_approver(actor, row, &verdict)?;
         let policy = store::gate_policy(tx, &model.name)?;
-        if policy.as_ref().is_some_and(|(_, digest)| verdict.judged_by.as_ref() != Some(digest)) {
+        let is_other = policy.as_ref().map(|(_, digest)| digest) != verdict.policy.as_ref();
+        if is_other || policy.as_ref().is_some_and(|(_, digest)| verdict.judged_by.as_ref() != Some(digest)) {
             return Err(RegistryError::PolicyChanged { model: row.model.clone(), version: row.version });
         }
         let policy = policy.map(|(text, _)| stored(&text)).transpose()?;
@@ -216,6 +230,11 @@ impl Registry {
         if !owner.project.is_empty() {
             return Err(RegistryError::GuardedAlias { alias: CHAMPION.to_owned(), model: owner.name });
         }
+        // Four eyes here too: who made it does not put it where it serves.
+        let row = self.get_version(model, version).await?;
+        check_author(&person.name, &row)?;
+        let authors = self.run_authors(&row, &self.decisions(model, version).await?).await?;
+        check_run(&person.name, &row, &authors)?;
         self.check_signed(model, version).await?;
         self.promote_as(&person.name, model, version, reason, json!({"by": "a person"})).await
     }
@@ -269,6 +288,15 @@ impl Registry {
         let to = VersionState::RolledBack;
         let decision = self.decision("rollout", to, ROLLOUT, reason, evidence);
         self.record(model, version, kinds::ROLLED_BACK, decision, move |version, _| version.advance(to)).await
+    }
+
+    /// Who made the version's run: as its gate saw it, and as it is recorded now.
+    async fn run_authors(&self, version: &ModelVersion, decisions: &[Decision]) -> Result<Vec<String>> {
+        let mut authors = gated_run_authors(decisions);
+        if let Some(run) = self.run_fact(&version.run_id).await? {
+            authors.extend([run.user, run.created_by]);
+        }
+        Ok(authors)
     }
 
     /// Gate verdicts, approvals and rollouts of a version, oldest first.
@@ -342,12 +370,21 @@ fn check_author(actor: &str, version: &ModelVersion) -> Result<()> {
     Ok(())
 }
 
-/// Another person than made it, on the bytes that were gated.
-fn check_approver(actor: &str, version: &ModelVersion, verdict: &Verdict) -> Result<()> {
-    check_author(actor, version)?;
-    if verdict.run_authors.iter().any(|author| author == actor) {
+fn check_run(actor: &str, version: &ModelVersion, authors: &[String]) -> Result<()> {
+    if authors.iter().any(|author| author == actor) {
         let (actor, model) = (actor.to_owned(), version.model.clone());
         return Err(RegistryError::OwnRun { actor, model, version: version.version });
+    }
+    Ok(())
+}
+
+/// Another person than made it or changed its gate, on the bytes that were gated.
+fn check_approver(actor: &str, version: &ModelVersion, verdict: &Verdict) -> Result<()> {
+    check_author(actor, version)?;
+    check_run(actor, version, &verdict.run_authors)?;
+    if verdict.policy_setters.iter().any(|setter| setter == actor) {
+        let (actor, model) = (actor.to_owned(), version.model.clone());
+        return Err(RegistryError::OwnPolicy { actor, model, version: version.version });
     }
     let named =
         verdict.digest.is_none() || verdict.digest == version.digest || verdict.digest == version.manifest;

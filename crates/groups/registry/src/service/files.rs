@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use kernel_pickle::{Kind, Limits, Verdict};
+use platform_db::Db;
 use platform_primitives::{ErrorKind, Failure, Fault as _};
-use platform_signing::{SignedFile, SigningKey};
+use platform_signing::{SignedFile, SigningError, SigningKey};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
@@ -33,6 +34,26 @@ pub(crate) struct Governing {
     pub(super) parts: Governance,
     waiting: Arc<Semaphore>,
     turn: Semaphore,
+}
+
+/// Verdicts that are kept, for whoever only reads them.
+#[derive(Clone)]
+pub struct FileScans(Db);
+
+impl FileScans {
+    pub fn new(db: Db) -> Self {
+        Self(db)
+    }
+
+    /// The verdict of this scanner on a file of that name with these bytes, and whether it passes; none when it made none.
+    pub async fn verdict(&self, path: &str, digest: &str) -> Result<Option<(String, bool)>> {
+        let key = (digest.to_owned(), file_name(path));
+        let found = store::file_scans(&self.0, std::slice::from_ref(&key.0), SCANNER).await?.remove(&key);
+        Ok(found.map(|(verdict, _)| {
+            let passes = Kind::parse(&verdict).is_some_and(Kind::is_clean);
+            (verdict, passes)
+        }))
+    }
 }
 
 impl Registry {
@@ -110,6 +131,14 @@ impl Registry {
     pub async fn scan_version(&self, version: &ModelVersion) -> Result<Vec<FileScan>> {
         let files = self.files(version).await?;
         self.scan_files(files).await
+    }
+
+    /// Scans a file that was uploaded just now, whatever it becomes: a gate that asks later finds the verdict.
+    pub async fn scan_upload(&self, file: VersionFile) -> Result<FileScan> {
+        // Its name counts, and not where it lies: that is another place in a version.
+        let file = VersionFile { path: file_name(&file.path), ..file };
+        let (verdict, findings) = self.scan_once(&file).await?;
+        Ok(scan_line(file, verdict, findings))
     }
 
     pub(crate) async fn scan_files(&self, files: Vec<VersionFile>) -> Result<Vec<FileScan>> {
@@ -193,23 +222,36 @@ impl Registry {
         if files.is_empty() {
             return Ok(None);
         }
-        let signed: Vec<SignedFile> = files
-            .iter()
-            .map(|file| SignedFile { path: file.path.clone(), digest: file.digest.clone() })
-            .collect();
         let key = &governing.parts.key;
         let name = format!("{}/{}", version.model, version.version);
         Ok(Some(StoredSignature {
             manifest: manifest(&files),
             key_fingerprint: key.fingerprint().await?,
-            bundle: key.sign_model(&name, &signed).await?,
+            bundle: key.sign_model(&name, &signed_files(&files)).await?,
             files,
         }))
     }
 
-    /// Reads every byte again and compares with what was signed.
+    /// That the signature is this server's own, and over the files that it is kept with.
+    async fn verify_signature(&self, model: &str, version: i64, signature: &StoredSignature) -> Result<()> {
+        let invalid =
+            |reason: String| RegistryError::SignatureInvalid { model: model.to_owned(), version, reason };
+        if manifest(&signature.files) != signature.manifest {
+            return Err(invalid("the manifest kept with it is not that of its files".to_owned()));
+        }
+        let key = &self.governed("signatures")?.key;
+        key.verify_model(&signature.bundle, &signed_files(&signature.files)).await.map_err(
+            |error| match error {
+                SigningError::Bundle { .. } | SigningError::Digest { .. } => invalid(error.to_string()),
+                other => other.into(),
+            },
+        )
+    }
+
+    /// Verifies the signature, then reads every byte again and compares with what was signed.
     pub async fn verify_files(&self, model: &str, version: i64) -> Result<()> {
         let signature = self.signature(model, version).await?;
+        self.verify_signature(model, version, &signature).await?;
         let row = self.get_version(model, version).await?;
         let changed =
             |difference: String| RegistryError::FilesChanged { model: model.to_owned(), version, difference };
@@ -240,10 +282,25 @@ impl Registry {
     /// What was signed is deployed only as it was signed; what never was is judged by others.
     pub async fn check_signed(&self, model: &str, version: i64) -> Result<()> {
         match self.verify_files(model, version).await {
-            Err(RegistryError::NotSigned { .. }) => Ok(()),
+            Err(RegistryError::NotSigned { .. }) => {
+                let row = self.get_version(model, version).await?;
+                // An approval of files that lie here signs them: their manifest says that it was so.
+                match row.state.approval() == Some("approved") && row.manifest.is_some() {
+                    true => Err(RegistryError::SignatureInvalid {
+                        model: model.to_owned(),
+                        version,
+                        reason: "it was made at the approval and is gone".to_owned(),
+                    }),
+                    false => Ok(()),
+                }
+            }
             outcome => outcome,
         }
     }
+}
+
+fn signed_files(files: &[VersionFile]) -> Vec<SignedFile> {
+    files.iter().map(|file| SignedFile { path: file.path.clone(), digest: file.digest.clone() }).collect()
 }
 
 /// The source points to where this server keeps nothing, or the logged model is gone.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use platform_events::EventFilter;
 use platform_primitives::Fault as _;
+use platform_signing::is_unsignable;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +25,40 @@ impl Registry {
         let name = model.to_owned();
         let found: Result<_> = self.db.snapshot(move |reader| store::gate_policy(reader, &name)).await;
         found?.map(|(text, _)| stored(&text)).transpose()
+    }
+
+    pub(super) async fn policy_digest(&self, model: &str) -> Result<Option<String>> {
+        let name = model.to_owned();
+        let found: Result<_> = self.db.snapshot(move |reader| store::gate_policy(reader, &name)).await;
+        Ok(found?.map(|(_, digest)| digest))
+    }
+
+    /// Who set the model's policy, changed it or took it away since the version was registered. The log's order counts, not
+    /// its times: what was set before the version came excludes nobody.
+    pub(super) async fn policy_setters(&self, version: &ModelVersion) -> Result<Vec<String>> {
+        const PAGE: usize = 1_000;
+        let mut since = 0;
+        for kind in [kinds::VERSION_REGISTERED, kinds::VERSION_IMPORTED] {
+            let filter = EventFilter {
+                subject: Some(version.subject()),
+                kind_prefix: Some(kind.to_owned()),
+                ..EventFilter::default()
+            };
+            let newest = self.events.latest(filter, 1).await?;
+            since = newest.first().map_or(since, |event| event.seq.max(since));
+        }
+        let mut setters = Vec::new();
+        loop {
+            let filter = EventFilter {
+                subject: Some(format!("model:{}", version.model)),
+                kind_prefix: Some(kinds::GATES_SET.to_owned()),
+                ..EventFilter::default()
+            };
+            let page = self.events.list(filter, since, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(setters) };
+            since = last.seq;
+            setters.extend(page.into_iter().map(|event| event.actor));
+        }
     }
 
     /// Whether versions of the model serve only after somebody approved them.
@@ -231,7 +267,10 @@ impl Registry {
                 (missing.is_empty(), seen)
             }
             Evidence::Scan => scanned(scans),
-            Evidence::Signed => (!files.is_empty(), format!("{} files that the approval signs", files.len())),
+            Evidence::Signed => match files.iter().find(|file| is_unsignable(&file.path)) {
+                Some(file) => (false, format!("{} is a file that no signature covers", file.path)),
+                None => (!files.is_empty(), format!("{} files that the approval signs", files.len())),
+            },
         };
         Ok(EvidenceFact { is_there, seen })
     }

@@ -14,16 +14,26 @@ use crate::{CHAMPION, RegistryError, kinds, store};
 
 impl Registry {
     /// Whether the model was new. Its aliases come with their versions.
-    pub async fn import_model(&self, mut model: RegisteredModel) -> Result<bool> {
+    pub async fn import_model(&self, actor: &str, mut model: RegisteredModel) -> Result<bool> {
         check_model_name("name", &model.name)?;
         check_tags(&model.tags)?;
         // Projects are this server's own.
         model.project.clear();
+        let (registry, actor) = (self.clone(), actor.to_owned());
         self.db
             .write(move |tx| {
                 let new = store::insert_model(tx, &model)?;
                 if new {
                     store::update_model(tx, &model, model.updated)?;
+                    let payload = json!({"name": model.name, "description": model.description,
+                        "tags": model.tags, "prompt": model.is_prompt()});
+                    registry.announce(
+                        tx,
+                        &model,
+                        (kinds::MODEL_IMPORTED, model.subject()),
+                        &actor,
+                        payload,
+                    )?;
                 }
                 Ok(new)
             })

@@ -22,7 +22,7 @@ use crate::model::{ModelVersion, RegisteredModel};
 use crate::ports::LoggedModels;
 use crate::{RegistryError, store};
 
-pub use files::Governance;
+pub use files::{FileScans, Governance};
 pub(crate) use search::Search;
 pub use versions::NewVersion;
 

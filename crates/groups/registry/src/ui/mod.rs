@@ -43,6 +43,13 @@ pub(crate) fn surface(service: &Registry, ui: &Ui) -> Surface {
         .get("/models/{model}/{version}", Access::Needs(Read), version)
         .post("/models/{model}/{version}/decide", Access::Needs(Approve), decide)
         .post("/models/{model}/{version}/gate", Access::Needs(Approve), run_gate)
+        .with_state(Pages { service: service.clone(), ui: ui.clone() })
+}
+
+/// Reads every byte of the version again before it becomes champion.
+pub(crate) fn champion_surface(service: &Registry, ui: &Ui) -> Surface {
+    Routes::new(Dialect::Page)
+        .without_deadline()
         .post("/models/{model}/{version}/champion", Access::Needs(Approve), make_champion)
         .with_state(Pages { service: service.clone(), ui: ui.clone() })
 }

@@ -6,15 +6,17 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use bytes::Bytes;
 use group_registry::{
-    ModelVersion, RegistryError, RunFact, RunFacts, SOURCE_ELSEWHERE, VersionFile, VersionFiles, VersionState,
+    FileScans, ModelVersion, RegistryError, RunFact, RunFacts, SOURCE_ELSEWHERE, VersionFile, VersionFiles,
+    VersionState,
 };
 use platform_auth::{Principal, Role};
+use platform_db::{DbError, args};
 use platform_primitives::{ErrorKind, Failure};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{CHAMPION, Server, servers};
-use platform_testkit::http::{Answer, ask_json};
+use platform_testkit::http::{Answer, ask, ask_json};
 
 const GATED: &str = "credit";
 
@@ -89,7 +91,7 @@ impl Server {
         ask_json(self.address, line, bearer, &body).await
     }
 
-    /// A model with files, a run and a policy, and its first version, registered by Alice.
+    /// A model with files, a run and a policy that Omar set, and its first version, registered by Alice after that.
     async fn governed(&self, policy: Value) {
         self.files.put("MLmodel", b"signature:\n  inputs: '[]'\nflavors:\n  sklearn:\n    code: null\n");
         self.files.put("model.txt", b"tree\nversion=v4\n");
@@ -98,8 +100,12 @@ impl Server {
         run.metrics.insert("mae".to_owned(), 1.2);
         *self.runs.run.lock().unwrap() = Some(run);
         self.create_model(GATED, json!([])).await;
+        self.set_policy(&self.omar, policy).await;
         self.register(GATED).await;
-        let set = self.call(&self.omar, &format!("PUT /api/v1/models/{GATED}/gates"), policy).await;
+    }
+
+    async fn set_policy(&self, bearer: &str, policy: Value) {
+        let set = self.call(bearer, &format!("PUT /api/v1/models/{GATED}/gates"), policy).await;
         assert_eq!(set.status, 200, "{set:?}");
     }
 
@@ -112,6 +118,13 @@ impl Server {
         assert_eq!(answer.status, 200, "{answer:?}");
         self.test.clock.advance_millis(1_000);
         answer.json()
+    }
+
+    /// With the button on the version's page.
+    async fn make_champion(&self, bearer: &str) -> Answer {
+        let line = format!("POST /models/{GATED}/1/champion");
+        let kind = ("Content-Type", "application/x-www-form-urlencoded");
+        ask(self.address, &line, &[("Authorization", bearer), kind], "reason=good").await
     }
 
     async fn gated_state(&self) -> VersionState {
@@ -165,6 +178,32 @@ async fn a_pickle_that_would_import_something_unknown_is_named() {
         assert_eq!(found["version"]["state"], "refused", "{engine:?}");
         let said = found["gate"]["evidence"]["checks"][0]["evidence"].as_str().unwrap();
         assert!(said.contains("model.pkl") && said.contains("os.system"), "{engine:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_scanned_at_its_upload_is_not_scanned_again() {
+    for server in servers().await {
+        let engine = server.engine();
+        server.governed(json!({"evidence": ["scan"]})).await;
+        let bytes = b"cos\nsystem\n(S'true'\ntR.";
+        server.files.put("data/Model.pkl", bytes);
+        let uploaded = VersionFile {
+            path: "1/run/artifacts/Model.pkl".to_owned(),
+            digest: digest(bytes),
+            size_bytes: bytes.len() as u64,
+        };
+        let scan = server.registry.scan_upload(uploaded).await.unwrap();
+        assert_eq!((scan.verdict.as_str(), scan.is_clean), ("unknown", false), "{engine:?}");
+        let scans = FileScans::new(server.test.db.clone());
+        let kept = scans.verdict("data/MODEL.pkl", &digest(bytes)).await.unwrap();
+        assert_eq!(kept, Some(("unknown".to_owned(), false)), "{engine:?}");
+        assert_eq!(scans.verdict("model.bin", &digest(bytes)).await.unwrap(), None, "{engine:?}");
+        // Nobody can read it any more: what the gate says is what was kept.
+        server.files.kept.lock().unwrap().remove(&digest(bytes));
+        let found = server.run_gate().await;
+        let said = found["gate"]["evidence"]["checks"][0]["evidence"].as_str().unwrap();
+        assert!(said.contains("Model.pkl") && said.contains("os.system"), "{engine:?}: {said}");
     }
 }
 
@@ -235,6 +274,115 @@ async fn what_was_signed_is_refused_when_a_byte_changed() {
         server.files.files.lock().unwrap().remove("MLmodel");
         let removed = server.registry.verify_files(GATED, 1).await.unwrap_err().to_string();
         assert!(removed.contains("MLmodel was removed"), "{engine:?}: {removed}");
+    }
+}
+
+#[tokio::test]
+async fn a_signature_that_was_altered_in_the_database_does_not_hold() {
+    for server in servers().await {
+        let engine = server.engine();
+        server.governed(json!({"evidence": ["signed"]})).await;
+        server.run_gate().await;
+        server.registry.approve(&person("omar"), GATED, 1, None, "looked").await.unwrap();
+        let bundle = server.of_version(&server.omar, "GET", "signature", Value::Null).await.body;
+        // As somebody would write it who has the database and not the key.
+        let altered = bundle.replacen("\"sig\":\"M", "\"sig\":\"N", 1);
+        assert_ne!(altered, bundle, "{engine:?}");
+        for (change, value, back) in [
+            ("bundle = $1", altered, bundle.clone()),
+            ("bundle = $1", "{}".to_owned(), bundle),
+            ("files = $1", "[]".to_owned(), String::new()),
+        ] {
+            let sql = format!("UPDATE version_signatures SET {change}");
+            let write = async |sql: String, value: String| {
+                let written: Result<u64, DbError> =
+                    server.test.db.write(move |tx| tx.execute(&sql, args![value])).await;
+                assert_eq!(written.unwrap(), 1, "{engine:?}");
+            };
+            write(sql, value).await;
+            let refused = server.of_version(&server.omar, "POST", "verify", json!({})).await;
+            let said = (refused.status, refused.code());
+            assert_eq!(said, (409, "registry/signature-invalid".to_owned()), "{engine:?}: {change}");
+            let deployed = server.registry.check_signed(GATED, 1).await;
+            let is_refused = matches!(deployed, Err(RegistryError::SignatureInvalid { .. }));
+            assert!(is_refused, "{engine:?}: {deployed:?}");
+            if !back.is_empty() {
+                write("UPDATE version_signatures SET bundle = $1".to_owned(), back).await;
+                server.registry.verify_files(GATED, 1).await.unwrap();
+            }
+        }
+        let gone: Result<u64, DbError> =
+            server.test.db.write(|tx| tx.execute("DELETE FROM version_signatures", args![])).await;
+        assert_eq!(gone.unwrap(), 1, "{engine:?}");
+        let deployed = server.registry.check_signed(GATED, 1).await;
+        assert!(
+            matches!(deployed, Err(RegistryError::SignatureInvalid { .. })),
+            "{engine:?}: an approved version lost its signature: {deployed:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_no_signature_covers_is_neither_gated_nor_signed() {
+    for server in servers().await {
+        let engine = server.engine();
+        server.governed(json!({"evidence": ["signed"]})).await;
+        server.files.put(".gitattributes", b"*.bin filter=lfs");
+        let found = server.run_gate().await;
+        assert_eq!(found["version"]["state"], "refused", "{engine:?}: {found}");
+        server.set_policy(&server.alice, json!({})).await;
+        server.run_gate().await;
+        let refused = server.of_version(&server.omar, "POST", "approve", json!({"reason": "looked"})).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "signing/ignored-path"), "{engine:?}");
+        assert!(refused.body.contains(".gitattributes"), "{engine:?}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_changed_the_policy_since_does_not_approve_under_it() {
+    for server in servers().await {
+        let engine = server.engine();
+        server.governed(json!({"metrics": [{"key": "mae", "at_most": 1.0}]})).await;
+        assert_eq!(server.run_gate().await["version"]["state"], "refused", "{engine:?}");
+        server.set_policy(&server.omar, json!({"metrics": [{"key": "mae", "at_most": 2.0}]})).await;
+        assert_eq!(server.run_gate().await["version"]["state"], "awaiting_approval", "{engine:?}");
+        let own = server.of_version(&server.omar, "POST", "approve", json!({"reason": "good enough"})).await;
+        assert_eq!((own.status, own.code().as_str()), (403, "registry/own-policy"), "{engine:?}: {own:?}");
+        // Nor after somebody else changed it once more.
+        server.set_policy(&server.alice, json!({"metrics": [{"key": "mae", "at_most": 1.9}]})).await;
+        server.run_gate().await;
+        let own = server.registry.approve(&person("omar"), GATED, 1, None, "good enough").await;
+        assert!(matches!(own, Err(RegistryError::OwnPolicy { .. })), "{engine:?}: {own:?}");
+        server.registry.approve(&person("pia"), GATED, 1, None, "good enough").await.unwrap();
+        // The next version came after all of that.
+        server.register(GATED).await;
+        let line = format!("POST /api/v1/models/{GATED}/versions/2/gate");
+        assert_eq!(server.call(&server.ines, &line, json!({})).await.status, 200, "{engine:?}");
+        server.registry.approve(&person("omar"), GATED, 2, None, "good enough").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nobody_makes_an_own_version_champion() {
+    for server in servers().await {
+        let engine = server.engine();
+        server.governed(json!({})).await;
+        server.run_gate().await;
+        server.registry.approve(&person("omar"), GATED, 1, None, "looked").await.unwrap();
+        let own = server.make_champion(&server.alice).await;
+        assert_eq!(own.status, 403, "{engine:?}: {own:?}");
+        assert!(own.body.contains("alice registered"), "{engine:?}: {own:?}");
+        if let Some(run) = &mut *server.runs.run.lock().unwrap() {
+            run.created_by = "omar".to_owned();
+        }
+        let own = server.make_champion(&server.omar).await;
+        assert_eq!(own.status, 403, "{engine:?}: {own:?}");
+        if let Some(run) = &mut *server.runs.run.lock().unwrap() {
+            run.created_by = "ines".to_owned();
+        }
+        let made = server.make_champion(&server.omar).await;
+        assert_eq!(made.status, 303, "{engine:?}: {made:?}");
+        assert_eq!(server.gated_state().await, VersionState::Serving, "{engine:?}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! Tags and aliases, what only decisions write, and approvals that end.
 
-use group_registry::{RegistryError, VersionState, kinds};
+use std::collections::BTreeMap;
+
+use group_registry::{ForeignVersion, RegisteredModel, RegistryError, Stage, VersionState, kinds};
 use platform_events::EventFilter;
 use serde_json::{Value, json};
 
@@ -149,6 +151,54 @@ async fn every_change_is_told_with_what_changed() {
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn what_was_imported_is_told_once() {
+    for server in servers().await {
+        let engine = server.engine();
+        let now = server.test.events.now();
+        let model = RegisteredModel {
+            name: "line".to_owned(),
+            description: "a line".to_owned(),
+            project: String::new(),
+            created: now,
+            updated: now,
+            tags: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+        };
+        let version = ForeignVersion {
+            model: "line".to_owned(),
+            version: 3,
+            stage: Stage::Staging,
+            source: "s3://b/c".to_owned(),
+            run_id: String::new(),
+            run_link: String::new(),
+            logged_model_id: String::new(),
+            description: String::new(),
+            author: String::new(),
+            created: now,
+            updated: now,
+            tags: BTreeMap::new(),
+            aliases: vec!["best".to_owned()],
+        };
+        for new in [true, false] {
+            assert_eq!(server.registry.import_model("ada", model.clone()).await.unwrap(), new, "{engine:?}");
+            let imported = server.registry.import_version("ada", version.clone()).await.unwrap();
+            assert_eq!(imported, new, "{engine:?}");
+        }
+        let filter = EventFilter { kind_prefix: Some("registry.".to_owned()), ..EventFilter::default() };
+        let events = server.test.events.list(filter, 0, 100).await.unwrap();
+        let told: Vec<_> = events
+            .iter()
+            .map(|event| (event.kind.as_str(), event.subject.as_str(), event.actor.as_str()))
+            .collect();
+        let expected = [
+            (kinds::MODEL_IMPORTED, "model:line", "ada"),
+            (kinds::VERSION_IMPORTED, "model_version:line/3", "ada"),
+        ];
+        assert_eq!(told, expected, "{engine:?}");
     }
 }
 

@@ -15,8 +15,15 @@ pub(crate) fn surface(service: &Serving) -> Surface {
     Routes::new(Dialect::Problem)
         .get("/api/v1/endpoints", Access::Needs(Read), list)
         .get("/api/v1/endpoints/{name}", Access::Needs(Read), get)
-        .post("/api/v1/endpoints/{name}/deploy", Access::Needs(Deploy), deploy)
         .post("/api/v1/endpoints/{name}/flush", Access::Needs(Predict), flush)
+        .with_state(service.clone())
+}
+
+/// A deployment reads every byte of its version again.
+pub(crate) fn deploy_surface(service: &Serving) -> Surface {
+    Routes::new(Dialect::Problem)
+        .without_deadline()
+        .post("/api/v1/endpoints/{name}/deploy", Access::Needs(Deploy), deploy)
         .with_state(service.clone())
 }
 

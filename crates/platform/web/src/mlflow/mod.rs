@@ -86,7 +86,7 @@ fn explain<T: DeserializeOwned>(text: &[u8]) -> String {
 }
 
 /// Features of MLflow's server that have no routes here, by what their paths hold.
-const NOT_SERVED: [(&str, &str); 14] = [
+const NOT_SERVED: [(&str, &str); 13] = [
     ("/mlflow/gateway/", "the LLM gateway"),
     ("/mlflow/gateway-proxy", "the LLM gateway"),
     ("/mlflow/endpoints", "the LLM gateway"),
@@ -100,7 +100,6 @@ const NOT_SERVED: [(&str, &str); 14] = [
     ("/mlflow/prompt-optimization", "prompt optimization"),
     ("/mlflow/runs/create-promptlab-run", "the prompt lab"),
     ("/mlflow/workspaces", "workspaces"),
-    ("/mlflow-artifacts/mpu/", "multipart uploads"),
 ];
 
 /// Answers a call that has no route: 501 naming the feature where it is one of MLflow's, else 404.

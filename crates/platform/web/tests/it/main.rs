@@ -56,11 +56,15 @@ fn surfaces() -> Vec<Surface> {
         .get("/api/broken", READ, broken)
         .get("/api/busy", READ, busy);
     let small = Routes::<()>::new(Dialect::Problem).body_limit(BODY_LIMIT_BYTES).post("/small", OPEN, echo);
+    let slow = Routes::<()>::new(Dialect::Problem)
+        .body_limit(BODY_LIMIT_BYTES)
+        .without_deadline()
+        .post("/slow", OPEN, echo);
     let streaming = Routes::<()>::new(Dialect::Problem).streaming().post("/large", OPEN, echo);
     let mlflow = Routes::<()>::new(Dialect::Mlflow).post("/mlflow/approve", APPROVE, hello);
     let inference = Routes::<()>::new(Dialect::OpenInference).post("/v2/approve", APPROVE, hello);
     let pages = Routes::<()>::new(Dialect::Page).route(Method::POST, "/ui/approve", APPROVE, hello);
-    [api, small, streaming, mlflow, inference, pages]
+    [api, small, slow, streaming, mlflow, inference, pages]
         .into_iter()
         .map(|routes| routes.with_state(()))
         .collect()
@@ -282,6 +286,8 @@ async fn a_body_over_the_limit_is_refused_and_one_within_it_is_not() {
         ("/small", BODY_LIMIT_BYTES, 200),
         ("/small", BODY_LIMIT_BYTES + 1, 413),
         ("/small", 10 * BODY_LIMIT_BYTES, 413),
+        ("/slow", BODY_LIMIT_BYTES, 200),
+        ("/slow", BODY_LIMIT_BYTES + 1, 413),
         ("/large", 10 * BODY_LIMIT_BYTES, 200),
         ("/large", 3 * 1024 * 1024, 200),
     ];
@@ -339,6 +345,7 @@ fn every_row_of_the_table_has_the_access_it_was_registered_with() {
         (Method::GET, "/api/broken", READ),
         (Method::GET, "/api/busy", READ),
         (Method::POST, "/small", OPEN),
+        (Method::POST, "/slow", OPEN),
         (Method::POST, "/large", OPEN),
         (Method::POST, "/mlflow/approve", APPROVE),
         (Method::POST, "/v2/approve", APPROVE),
