@@ -26,6 +26,7 @@ use platform_signing::SigningKey;
 use platform_telemetry::Metrics;
 use platform_ui::Ui;
 use platform_web::dialect::Dialect;
+use platform_web::mlflow::KnownWorkspaces;
 use platform_web::{Access, EdgeConfig, Group, Routes, Surface};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -162,7 +163,6 @@ impl Services {
             config.folder("jobs"),
             config.job_slots,
         );
-        let projects = Projects::new(db.clone(), events.clone());
         let experiments = Experiments::new(db.clone(), events.clone(), blobs.clone());
         let traces = Traces::new(
             db.clone(),
@@ -183,6 +183,12 @@ impl Services {
             key: SigningKey::new(config.data_dir.join("signing.key")),
         };
         let registry = Registry::new(db.clone(), events.clone(), logged).with_governance(governance);
+        let named = ports::NamedThings {
+            experiments: experiments.clone(),
+            registry: registry.clone(),
+            evaluation: evaluation.clone(),
+        };
+        let projects = Projects::new(db.clone(), events.clone()).with_contents(Arc::new(named));
         let webhooks = Webhooks::new(
             db.clone(),
             events.clone(),
@@ -273,7 +279,9 @@ impl Services {
         surfaces.extend(self.groups(&ui).into_iter().flat_map(|group| group.surfaces));
         surfaces.push(platform_graphql::surface(&surfaces));
         tracing::debug!(data_dir = %config.data_dir.display(), "surfaces are mounted");
-        Ok(surfaces)
+        let projects = self.projects.clone();
+        let known: KnownWorkspaces = Arc::new(move |name: &str| projects.has_workspace(name));
+        Ok(surfaces.into_iter().map(|surface| surface.among(Arc::clone(&known))).collect())
     }
 
     /// Everything that may have become possible, done.
@@ -316,6 +324,7 @@ pub async fn start(config: Config) -> Result<Running, CommandError> {
     let listener = platform_web::bind(config.listen).await?;
     let address = listener.local_addr()?;
     let services = Arc::new(Services::open(&config, address).await?);
+    services.projects.load_workspaces().await?;
     services.experiments.ensure_default_experiment().await?;
     services.serving.load_all().await?;
     let surfaces = services.surfaces(&config)?;

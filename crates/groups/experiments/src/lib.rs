@@ -6,6 +6,7 @@ mod artifacts;
 mod cache;
 mod error;
 mod fold;
+mod homes;
 mod http;
 mod index;
 mod mlflow;
@@ -23,7 +24,8 @@ pub use error::ExperimentError;
 pub use model::*;
 pub use service::{Experiments, Imported, NewRun, StoredFile};
 
-pub const MIGRATIONS: MigrationSet = migrations!("experiments", 1 => "0001_experiments");
+pub const MIGRATIONS: MigrationSet =
+    migrations!("experiments", 1 => "0001_experiments", 3 => "0003_workspaces");
 
 /// Event kinds of this group.
 pub mod kinds {

@@ -6,6 +6,7 @@ mod governance;
 mod models;
 mod traces;
 mod watch;
+mod workspaces;
 
 use group_environments::Environments;
 use group_loops::Ports;
@@ -22,6 +23,7 @@ pub use governance::{RecordedRuns, StoredVersions};
 pub use models::{LoggedRuns, TrackedRuns};
 pub use traces::{TracedExperiments, UploadedFiles};
 pub use watch::LoggedPredictions;
+pub use workspaces::NamedThings;
 
 /// What the controller's ports stand on.
 pub struct LoopServices {

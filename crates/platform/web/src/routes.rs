@@ -17,6 +17,7 @@ use tower_http::timeout::TimeoutBody;
 
 use crate::dialect::Dialect;
 use crate::edge::Identity;
+use crate::mlflow;
 
 /// The next piece of an upload has to come within this time.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
@@ -159,7 +160,7 @@ async fn guard(access: Access, dialect: Dialect, mut request: Request, next: Nex
         Some(Identity(Err(failure))) => Some(failure.clone()),
         None => Some(Failure::new(ErrorKind::Internal, "web/no-identity", "the edge did not run")),
     };
-    match refusal {
+    match refusal.or_else(|| mlflow::refusal(dialect, request.extensions())) {
         None => next.run(request).await,
         Some(failure) => dialect.render(&failure as &dyn Fault).into_response(),
     }

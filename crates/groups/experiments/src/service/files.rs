@@ -5,7 +5,6 @@ use platform_blobs::{BlobDigest, BlobError};
 
 use super::{Experiments, Result};
 use crate::ExperimentError;
-use crate::artifacts::ArtifactPath;
 use crate::model::ArtifactEntry;
 use crate::store;
 
@@ -15,7 +14,7 @@ impl Experiments {
         S: Stream<Item = std::result::Result<Bytes, E>> + Unpin,
         E: std::fmt::Display,
     {
-        let path = ArtifactPath::parse(path)?;
+        let path = self.writable(path).await?;
         let blob = self.blobs.put_stream(bytes).await?;
         let size = i64::try_from(blob.size_bytes).unwrap_or(i64::MAX);
         self.db.write(move |tx| store::put_artifact(tx, &path, blob.digest.as_str(), size)).await
@@ -37,7 +36,7 @@ impl Experiments {
     }
 
     async fn artifact_digest(&self, path: &str) -> Result<BlobDigest> {
-        let path = ArtifactPath::parse(path)?;
+        let path = self.readable(path).await?;
         let missing = || ExperimentError::ArtifactNotFound { path: path.as_str().to_owned() };
         let (digest, _) = store::artifact(&self.db, &path).await?.ok_or_else(missing)?;
         Ok(BlobDigest::parse(&digest)?)
@@ -47,13 +46,16 @@ impl Experiments {
     pub async fn list_artifacts(&self, folder: &str) -> Result<Vec<ArtifactEntry>> {
         let folder = folder.trim_end_matches('/');
         if !folder.is_empty() {
-            ArtifactPath::parse(folder)?;
+            match self.readable(folder).await {
+                Err(ExperimentError::ArtifactNotFound { .. }) => return Ok(Vec::new()),
+                other => other?,
+            };
         }
-        store::list_artifacts(&self.db, folder).await
+        self.seen_entries(folder, store::list_artifacts(&self.db, folder).await?).await
     }
 
     pub(crate) async fn delete_artifacts(&self, path: &str) -> Result<()> {
-        let path = ArtifactPath::parse(path)?;
+        let path = self.writable(path).await?;
         self.db.write(move |tx| store::delete_artifacts(tx, &path)).await.map(|_| ())
     }
 }

@@ -9,6 +9,7 @@ mod logging;
 mod models;
 mod runs;
 mod scans;
+mod scope;
 mod workspace;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use platform_primitives::Timestamp;
 use crate::ExperimentError;
 use crate::cache::RecordCache;
 use crate::fold::{self, Waiting};
+use crate::homes::Homes;
 use crate::index::RunIndex;
 use crate::series::SeriesCache;
 
@@ -45,6 +47,9 @@ pub struct Experiments {
     pub(crate) waiting: Arc<Waiting>,
     /// The last batch number given out.
     pub(crate) seq: Arc<AtomicI64>,
+    /// Nothing outside of it is seen; without one, everything is.
+    workspace: Option<Arc<str>>,
+    homes: Arc<Homes>,
 }
 
 impl Experiments {
@@ -58,6 +63,8 @@ impl Experiments {
             series: Arc::default(),
             waiting: Arc::default(),
             seq: Arc::default(),
+            workspace: None,
+            homes: Arc::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod points;
 mod search;
+mod workspaces;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use platform_db::Engine;
 use platform_events::EventFilter;
 use platform_testkit::{TestDb, both_engines};
 use platform_ui::Ui;
+use platform_web::mlflow::KnownWorkspaces;
 use platform_web::{EdgeConfig, bind, serve};
 use serde_json::{Value, json};
 
@@ -42,6 +44,8 @@ impl Server {
         let experiments = Experiments::new(test.db.clone(), test.events.clone(), blobs);
         let authenticator = Authenticator::new(test.db.clone(), test.clock.clone(), "owner@here");
         let surfaces = group_experiments::group(&experiments, &Ui::new(&[]).unwrap()).surfaces;
+        let known: KnownWorkspaces = Arc::new(|name: &str| name.starts_with("team-"));
+        let surfaces = surfaces.into_iter().map(|surface| surface.among(Arc::clone(&known))).collect();
         let config = EdgeConfig { authenticator, extra_hosts: Arc::from([]) };
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
