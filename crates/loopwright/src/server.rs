@@ -26,6 +26,7 @@ use platform_signing::SigningKey;
 use platform_telemetry::Metrics;
 use platform_ui::Ui;
 use platform_web::dialect::Dialect;
+use platform_web::mlflow::KnownWorkspaces;
 use platform_web::{Access, EdgeConfig, Group, Routes, Surface};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -162,7 +163,6 @@ impl Services {
             config.folder("jobs"),
             config.job_slots,
         );
-        let projects = Projects::new(db.clone(), events.clone());
         let (uploads, waiting_uploads) = ports::scanned_uploads(db.clone());
         let experiments =
             Experiments::new(db.clone(), events.clone(), blobs.clone()).with_uploads(Arc::new(uploads));
@@ -186,6 +186,12 @@ impl Services {
         };
         let registry = Registry::new(db.clone(), events.clone(), logged).with_governance(governance);
         tokio::spawn(waiting_uploads.scan(registry.clone()));
+        let named = ports::NamedThings {
+            experiments: experiments.clone(),
+            registry: registry.clone(),
+            evaluation: evaluation.clone(),
+        };
+        let projects = Projects::new(db.clone(), events.clone()).with_contents(Arc::new(named));
         let webhooks = Webhooks::new(
             db.clone(),
             events.clone(),
@@ -276,7 +282,9 @@ impl Services {
         surfaces.extend(self.groups(&ui).into_iter().flat_map(|group| group.surfaces));
         surfaces.push(platform_graphql::surface(&surfaces));
         tracing::debug!(data_dir = %config.data_dir.display(), "surfaces are mounted");
-        Ok(surfaces)
+        let projects = self.projects.clone();
+        let known: KnownWorkspaces = Arc::new(move |name: &str| projects.has_workspace(name));
+        Ok(surfaces.into_iter().map(|surface| surface.among(Arc::clone(&known))).collect())
     }
 
     /// Everything that may have become possible, done.
@@ -319,6 +327,7 @@ pub async fn start(config: Config) -> Result<Running, CommandError> {
     let listener = platform_web::bind(config.listen).await?;
     let address = listener.local_addr()?;
     let services = Arc::new(Services::open(&config, address).await?);
+    services.projects.load_workspaces().await?;
     services.experiments.ensure_default_experiment().await?;
     services.serving.load_all().await?;
     let surfaces = services.surfaces(&config)?;

@@ -18,7 +18,8 @@ pub use model::*;
 pub use ports::Experiments;
 pub use service::Evaluation;
 
-pub const MIGRATIONS: MigrationSet = migrations!("evaluation", 1 => "0001_evaluation");
+pub const MIGRATIONS: MigrationSet =
+    migrations!("evaluation", 1 => "0001_evaluation", 2 => "0002_workspaces");
 
 /// Event kinds of this group; the subject is `evaluation_dataset:ID`, `scorer:ID` or `issue:ID`.
 pub mod kinds {

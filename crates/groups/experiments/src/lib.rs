@@ -7,6 +7,7 @@ mod aside;
 mod cache;
 mod error;
 mod fold;
+mod homes;
 mod http;
 mod index;
 mod mlflow;
@@ -26,7 +27,12 @@ pub use model::*;
 pub use ports::Uploads;
 pub use service::{Experiments, Imported, NewRun, StoredFile};
 
-pub const MIGRATIONS: MigrationSet = migrations!("experiments", 1 => "0001_experiments", 2 => "0002_uploads");
+pub const MIGRATIONS: MigrationSet = migrations!(
+    "experiments",
+    1 => "0001_experiments",
+    2 => "0002_uploads",
+    3 => "0003_workspaces",
+);
 
 /// Event kinds of this group.
 pub mod kinds {

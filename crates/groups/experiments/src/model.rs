@@ -15,6 +15,8 @@ pub struct Experiment {
     pub deleted: bool,
     pub created: Timestamp,
     pub updated: Timestamp,
+    /// Names are unique within it.
+    pub workspace: String,
     pub tags: BTreeMap<String, String>,
 }
 

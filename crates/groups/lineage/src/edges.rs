@@ -55,7 +55,8 @@ pub(crate) fn of(event: &Event) -> Vec<NewEdge> {
         "registry.approved" => vec![edge(format!("person:{}", event.actor), subject(), "approved")],
         "registry.promoted" => {
             let model = subject().replace("model_version:", "");
-            let endpoint = model.split('/').next().unwrap_or_default().to_owned();
+            // The number stands behind the last slash; a workspace may stand before the name.
+            let endpoint = model.rsplit_once('/').map_or(model.as_str(), |(name, _)| name).to_owned();
             vec![edge(subject(), format!("endpoint:{endpoint}"), "serves")]
         }
         _ => Vec::new(),

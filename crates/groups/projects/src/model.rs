@@ -14,3 +14,19 @@ pub struct Project {
     pub created: Timestamp,
     pub updated: Timestamp,
 }
+
+/// A part of the server whose experiments and models the others do not see.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    pub name: String,
+    pub description: Option<String>,
+    /// Kept for clients; files go to this server's store.
+    pub default_artifact_root: Option<String>,
+    pub created: Timestamp,
+}
+
+impl Workspace {
+    pub(crate) fn subject(&self) -> String {
+        format!("workspace:{}", self.name)
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use platform_web::mlflow::{DEFAULT_WORKSPACE, check_workspace_name};
+
 use crate::RegistryError;
 
 /// Keys that the platform writes and no client does: an approval cannot be forged as a tag.
@@ -15,6 +17,20 @@ const MAX_TAG_KEY_CHARS: usize = 250;
 const MAX_TAG_VALUE_CHARS: usize = 100_000;
 const MAX_ALIAS_CHARS: usize = 255;
 
+/// A model's name in the whole product, from inside: one workspace may stand before it.
+pub(crate) fn check_full_name(field: &'static str, name: &str) -> Result<(), RegistryError> {
+    match name.split_once('/') {
+        None => check_model_name(field, name),
+        Some((workspace, plain))
+            if workspace != DEFAULT_WORKSPACE && check_workspace_name(workspace).is_ok() =>
+        {
+            check_model_name(field, plain)
+        }
+        Some(_) => Err(RegistryError::ModelName { name: name.to_owned() }),
+    }
+}
+
+/// A model's name as clients give it.
 pub(crate) fn check_model_name(field: &'static str, name: &str) -> Result<(), RegistryError> {
     if name.trim().is_empty() {
         return Err(RegistryError::Missing { field });
@@ -137,6 +153,16 @@ mod tests {
         }
         for name in ["a", "UpdateRMTest 2", ".hidden", "größe"] {
             assert!(check_model_name("name", name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_full_name_holds_one_workspace_at_most() {
+        for name in ["a", "team-a/a", "team-a/UpdateRMTest 2"] {
+            assert!(check_full_name("name", name).is_ok(), "{name}");
+        }
+        for name in ["default/a", "team-a/b/c", "Team/a", "/a", "team-a/", "team-a/..", "team-a/a:b", "a:b"] {
+            assert!(check_full_name("name", name).is_err(), "{name}");
         }
     }
 }

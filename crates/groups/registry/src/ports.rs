@@ -13,8 +13,9 @@ use crate::model::ModelVersion;
 /// Models as they were logged, before anybody registered them.
 #[async_trait]
 pub trait LoggedModels: Send + Sync + 'static {
-    /// The run that logged the model; empty when it was logged outside of one.
-    async fn run_of(&self, logged_model: &str) -> Result<String, Failure>;
+    /// The run that logged the model; empty when it was logged outside of one. A logged model of another workspace than that of
+    /// the registered `model` is not found.
+    async fn run_of(&self, model: &str, logged_model: &str) -> Result<String, Failure>;
 
     /// Notes on the logged model that it became this version (MLflow's tag `mlflow.modelVersions`).
     async fn registered(&self, logged_model: &str, model: &str, version: i64) -> Result<(), Failure> {

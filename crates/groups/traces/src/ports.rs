@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use platform_primitives::Failure;
 
@@ -7,6 +9,10 @@ pub trait Experiments: Send + Sync + 'static {
     /// Fails when the experiment is not there or takes nothing any more.
     async fn exists(&self, experiment_id: &str) -> Result<(), Failure>;
     async fn run_exists(&self, run_id: &str) -> Result<(), Failure>;
+    /// Whether the experiment is there, deleted or not.
+    async fn sees(&self, experiment_id: &str) -> Result<bool, Failure>;
+    /// Those of one workspace: to them the others are not there.
+    fn within(&self, workspace: &str) -> Arc<dyn Experiments>;
 }
 
 /// Files that clients uploaded through the artifact proxy.

@@ -141,7 +141,7 @@ fn subject(event: &Event) -> (&str, Option<&str>) {
         return (name, None);
     }
     let rest = event.subject.strip_prefix("model_version:").unwrap_or(&event.subject);
-    // A name holds no slash.
+    // The number stands behind the last slash; a workspace may stand before the name.
     rest.rsplit_once('/').map_or((rest, None), |(name, version)| (name, Some(version)))
 }
 

@@ -11,6 +11,7 @@ use group_registry::{ForeignVersion, RegisteredModel, Stage};
 use kernel_series::Point;
 use platform_db::{DbLocation, Durability, ForeignDb, Row, Value, args};
 use platform_primitives::Timestamp;
+use platform_web::mlflow::DEFAULT_WORKSPACE;
 
 use super::files::LocalFiles;
 use super::source::{Cursor, ForeignExperiment, ForeignModel, ForeignRun, Owner, Page, logged_value};
@@ -78,6 +79,7 @@ impl Tables {
                 deleted: is_deleted(row, 2)?,
                 created: time(row, 3)?,
                 updated: time(row, 4)?,
+                workspace: DEFAULT_WORKSPACE.to_owned(),
                 tags: self.pairs(tags, args![id]).await?,
             };
             found.push(ForeignExperiment { id: id.to_string(), experiment });

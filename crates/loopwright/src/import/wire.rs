@@ -9,6 +9,7 @@ use group_experiments::{
 use group_registry::{ForeignVersion, RegisteredModel, Stage};
 use kernel_series::Point;
 use platform_primitives::Timestamp;
+use platform_web::mlflow::DEFAULT_WORKSPACE;
 use serde_json::Value;
 
 use super::source::{ForeignExperiment, ForeignModel, ForeignRun, logged_value};
@@ -59,6 +60,7 @@ pub fn experiment(value: &Value) -> ForeignExperiment {
             deleted: is_deleted(value),
             created: time(&value["creation_time"]),
             updated: time(&value["last_update_time"]),
+            workspace: DEFAULT_WORKSPACE.to_owned(),
             tags: pairs(value, "tags"),
         },
         id,

@@ -40,8 +40,9 @@ impl RegisteredFiles {
 impl ModelSource for RegisteredFiles {
     async fn read_file(&self, model: &str, version: i64, path: &str) -> PortResult<(String, Bytes)> {
         let folder = self.folder(model, version).await?;
+        let experiments = super::governance::experiments_of(&self.experiments, model);
         let (digest, bytes) =
-            self.experiments.read_artifact(&format!("{folder}/{path}")).await.map_err(failure)?;
+            experiments.read_artifact(&format!("{folder}/{path}")).await.map_err(failure)?;
         let gated = self.registry.get_version(model, version).await.map_err(failure)?.digest;
         match self.registry.signature(model, version).await {
             Ok(signature) => {

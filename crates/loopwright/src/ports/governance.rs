@@ -6,18 +6,25 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use group_experiments::{ExperimentError, Experiments, RunRecord};
 use group_registry::{
-    DatasetFact, ModelVersion, RunFact, RunFacts, SOURCE_ELSEWHERE, VersionFile, VersionFiles,
+    DatasetFact, ModelVersion, RunFact, RunFacts, SOURCE_ELSEWHERE, VersionFile, VersionFiles, split_name,
 };
 use platform_blobs::{BlobDigest, Blobs};
 use platform_primitives::{ErrorKind, Failure, Fault as _};
+use platform_web::mlflow::Within as _;
 use sha2::{Digest as _, Sha256};
 
 use super::failure;
 
 type PortResult<T> = Result<T, Failure>;
 
+/// The experiments among which a model's files lie: those of its workspace. A source that leads out of it leads nowhere.
+pub(super) fn experiments_of(experiments: &Experiments, model: &str) -> Experiments {
+    experiments.within(split_name(model).0)
+}
+
 /// The folder of a version's files among the artifacts.
 pub(super) async fn folder(experiments: &Experiments, version: &ModelVersion) -> PortResult<String> {
+    let experiments = experiments_of(experiments, &version.model);
     // Where clients download it from, whatever the version says of its logged model.
     if let Some(id) = version.location.strip_prefix("models:/") {
         let logged = experiments.get_logged_model(id).await.map_err(elsewhere)?;
@@ -57,7 +64,8 @@ pub struct StoredVersions {
 impl VersionFiles for StoredVersions {
     async fn files(&self, version: &ModelVersion) -> PortResult<Vec<VersionFile>> {
         let folder = folder(&self.experiments, version).await?;
-        let files = self.experiments.files_under(&folder).await.map_err(failure)?;
+        let experiments = experiments_of(&self.experiments, &version.model);
+        let files = experiments.files_under(&folder).await.map_err(failure)?;
         let file = |file: group_experiments::StoredFile| VersionFile {
             path: file.path,
             digest: file.digest,

@@ -7,6 +7,7 @@ mod models;
 mod traces;
 mod uploads;
 mod watch;
+mod workspaces;
 
 use group_environments::Environments;
 use group_loops::Ports;
@@ -24,6 +25,7 @@ pub use models::{LoggedRuns, TrackedRuns};
 pub use traces::{TracedExperiments, UploadedFiles};
 pub use uploads::scanned_uploads;
 pub use watch::LoggedPredictions;
+pub use workspaces::NamedThings;
 
 /// What the controller's ports stand on.
 pub struct LoopServices {

@@ -6,12 +6,13 @@ use group_loops::{
     Approval, GateVerdict, NewTraffic, PortResult, Serving as ServingPort, Standing, Versions,
 };
 use group_pipelines::{TrainingRun, TrainingRuns};
-use group_registry::{LoggedModels, Registry, RegistryError, VersionState};
+use group_registry::{LoggedModels, Registry, RegistryError, VersionState, split_name};
 use group_serving::{Candidate, Serving, Traffic};
 use platform_auth::{Authenticator, Role};
 use platform_blobs::{BlobDigest, Blobs};
 use platform_primitives::{Failure, Fault};
 use platform_tables::read_parquet;
+use platform_web::mlflow::Within as _;
 use serde_json::json;
 
 use super::failure;
@@ -76,12 +77,16 @@ pub struct LoggedRuns(pub Experiments);
 
 #[async_trait]
 impl LoggedModels for LoggedRuns {
-    async fn run_of(&self, logged_model: &str) -> PortResult<String> {
-        Ok(self.0.get_logged_model(logged_model).await.map_err(failure)?.run_id)
+    async fn run_of(&self, model: &str, logged_model: &str) -> PortResult<String> {
+        let (workspace, _) = split_name(model);
+        let found = self.0.within(workspace).get_logged_model(logged_model).await.map_err(failure)?;
+        Ok(found.run_id)
     }
 
     async fn registered(&self, logged_model: &str, model: &str, version: i64) -> PortResult<()> {
-        self.0.note_registered(logged_model, model, version).await.map_err(failure)
+        // Clients of the workspace know the model by its plain name.
+        let (workspace, name) = split_name(model);
+        self.0.within(workspace).note_registered(logged_model, name, version).await.map_err(failure)
     }
 }
 

@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use group_experiments::Experiments;
 use group_traces::TraceFiles;
 use platform_primitives::{ErrorKind, Failure, Fault};
+use platform_web::mlflow::Within as _;
 
 use super::failure;
 
@@ -25,12 +28,31 @@ impl group_traces::Experiments for TracedExperiments {
         self.0.get_run(run_id).await.map_err(failure)?;
         Ok(())
     }
+
+    async fn sees(&self, experiment_id: &str) -> Result<bool, Failure> {
+        match experiment_id.parse::<i64>() {
+            Ok(experiment) => self.0.sees(experiment).await.map_err(failure),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn within(&self, workspace: &str) -> Arc<dyn group_traces::Experiments> {
+        Arc::new(Self(self.0.within(workspace)))
+    }
 }
 
 #[async_trait]
 impl group_evaluation::Experiments for TracedExperiments {
     async fn exists(&self, experiment_id: &str) -> Result<(), Failure> {
         group_traces::Experiments::exists(self, experiment_id).await
+    }
+
+    async fn sees(&self, experiment_id: &str) -> Result<bool, Failure> {
+        group_traces::Experiments::sees(self, experiment_id).await
+    }
+
+    fn within(&self, workspace: &str) -> Arc<dyn group_evaluation::Experiments> {
+        Arc::new(Self(self.0.within(workspace)))
     }
 }
 

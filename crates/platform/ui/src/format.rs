@@ -19,6 +19,18 @@ pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.1} %", share * 100.0) } else { "–".to_owned() }
 }
 
+/// A text as one part of a path: `team-a/churn` is `team-a%2Fchurn`.
+pub fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
 /// Whole units of a currency, `1,234,567 USD`.
 pub fn money(value: f64, currency: &str) -> String {
     if value.is_finite() { format!("{} {currency}", group(&format!("{value:.0}"))) } else { "–".to_owned() }
@@ -61,6 +73,7 @@ mod tests {
         assert_eq!(number(f64::NAN), "–");
         assert_eq!(money(-1234.4, "USD"), "-1,234 USD");
         assert_eq!(percent(0.1234), "12.3 %");
+        assert_eq!(encoded("team-a/taxi ü"), "team-a%2Ftaxi%20%C3%BC");
         assert_eq!(count(1000), "1,000");
     }
 }

@@ -18,7 +18,7 @@ use platform_web::dialect::Dialect;
 use platform_web::{Access, Routes, Surface};
 use serde::Serialize;
 
-pub use format::{count, money, number, percent, short_time};
+pub use format::{count, encoded, money, number, percent, short_time};
 
 /// Pages for the `Accept: text/html` world.
 #[derive(Clone)]
@@ -81,6 +81,7 @@ impl Ui {
     pub fn new(groups: &[&'static [(&'static str, &'static str)]]) -> Result<Self, PageError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.add_filter("encoded", |text: String| encoded(&text));
         let own: &[(&str, &str)] = &[
             ("layout.html", include_str!("../templates/layout.html")),
             ("components.html", include_str!("../templates/components.html")),

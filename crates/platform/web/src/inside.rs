@@ -7,12 +7,14 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::edge::Identity;
+use crate::mlflow::Asked;
 use crate::routes::Surface;
 
 /// A larger answer is none.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
-/// The routes of some surfaces, asked as the caller of a request that is being answered: permissions are checked where they always are.
+/// The routes of some surfaces, asked as the caller of a request that is being answered: permissions are checked where they always
+/// are, and its workspace is theirs.
 #[derive(Clone)]
 pub struct Inside {
     router: Router,
@@ -44,6 +46,9 @@ impl Inside {
         };
         if let Some(identity) = caller.get::<Identity>() {
             request.extensions_mut().insert(identity.clone());
+        }
+        if let Some(asked) = caller.get::<Asked>() {
+            request.extensions_mut().insert(asked.clone());
         }
         let response = match self.router.clone().oneshot(request).await {
             Ok(response) => response,

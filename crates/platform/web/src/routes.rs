@@ -16,6 +16,7 @@ use platform_primitives::{ErrorKind, Failure, Fault};
 use crate::body::in_time;
 use crate::dialect::Dialect;
 use crate::edge::Identity;
+use crate::mlflow;
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +158,7 @@ async fn guard(access: Access, dialect: Dialect, mut request: Request, next: Nex
         Some(Identity(Err(failure))) => Some(failure.clone()),
         None => Some(Failure::new(ErrorKind::Internal, "web/no-identity", "the edge did not run")),
     };
-    match refusal {
+    match refusal.or_else(|| mlflow::refusal(dialect, request.extensions())) {
         None => next.run(request).await,
         Some(failure) => dialect.render(&failure as &dyn Fault).into_response(),
     }

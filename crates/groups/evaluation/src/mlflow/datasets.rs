@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use platform_web::Caller;
-use platform_web::mlflow::{MlflowJson, optional_int64};
+use platform_web::mlflow::{MlflowJson, Scoped, optional_int64};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -56,7 +56,7 @@ pub(super) struct Create {
 }
 
 pub(super) async fn create(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Create>,
 ) -> Answer {
@@ -66,12 +66,12 @@ pub(super) async fn create(
     Ok(Json(json!({"dataset": dataset_json(&dataset)})))
 }
 
-pub(super) async fn get(State(service): State<Evaluation>, Path(id): Path<String>) -> Answer {
+pub(super) async fn get(Scoped(service): Scoped<Evaluation>, Path(id): Path<String>) -> Answer {
     Ok(Json(json!({"dataset": dataset_json(&service.get_dataset(&id).await?)})))
 }
 
 pub(super) async fn delete(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Caller(caller): Caller,
     Path(id): Path<String>,
 ) -> Answer {
@@ -92,7 +92,7 @@ pub(super) struct Search {
 }
 
 pub(super) async fn search(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     MlflowJson(body): MlflowJson<Search>,
 ) -> Answer {
     let ask = ask(body.filter_string, body.order_by, body.max_results, body.page_token)?;
@@ -103,7 +103,7 @@ pub(super) async fn search(
 
 /// The same by GET: lists are their key again and again.
 pub(super) async fn search_by_query(
-    state: State<Evaluation>,
+    scoped: Scoped<Evaluation>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Answer {
     let all = |key: &str| {
@@ -122,7 +122,7 @@ pub(super) async fn search_by_query(
         order_by: all("order_by"),
         page_token: all("page_token").pop(),
     };
-    search(state, MlflowJson(body)).await
+    search(scoped, MlflowJson(body)).await
 }
 
 #[derive(Deserialize)]
@@ -131,7 +131,7 @@ pub(super) struct SetTags {
 }
 
 pub(super) async fn set_tags(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Caller(caller): Caller,
     Path(id): Path<String>,
     MlflowJson(body): MlflowJson<SetTags>,
@@ -142,7 +142,7 @@ pub(super) async fn set_tags(
 }
 
 pub(super) async fn delete_tag(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Caller(caller): Caller,
     Path((id, key)): Path<(String, String)>,
 ) -> Answer {
@@ -150,7 +150,7 @@ pub(super) async fn delete_tag(
     Ok(Json(json!({})))
 }
 
-pub(super) async fn experiments(State(service): State<Evaluation>, Path(id): Path<String>) -> Answer {
+pub(super) async fn experiments(Scoped(service): Scoped<Evaluation>, Path(id): Path<String>) -> Answer {
     Ok(Json(json!({"experiment_ids": service.get_dataset(&id).await?.experiments})))
 }
 
@@ -161,7 +161,7 @@ pub(super) struct Experiments {
 }
 
 pub(super) async fn add_experiments(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Caller(caller): Caller,
     Path(id): Path<String>,
     MlflowJson(body): MlflowJson<Experiments>,
@@ -171,7 +171,7 @@ pub(super) async fn add_experiments(
 }
 
 pub(super) async fn remove_experiments(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Caller(caller): Caller,
     Path(id): Path<String>,
     MlflowJson(body): MlflowJson<Experiments>,
@@ -186,7 +186,7 @@ pub(super) struct PutRecords {
 }
 
 pub(super) async fn put_records(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Caller(caller): Caller,
     Path(id): Path<String>,
     MlflowJson(body): MlflowJson<PutRecords>,
@@ -204,7 +204,7 @@ pub(super) struct RecordsQuery {
 }
 
 pub(super) async fn records(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Path(id): Path<String>,
     Query(query): Query<RecordsQuery>,
 ) -> Answer {
@@ -243,7 +243,7 @@ pub(super) struct DeleteRecords {
 }
 
 pub(super) async fn delete_records(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Caller(caller): Caller,
     Path(id): Path<String>,
     MlflowJson(body): MlflowJson<DeleteRecords>,

@@ -1,7 +1,7 @@
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use platform_web::Caller;
-use platform_web::mlflow::{MlflowJson, optional_int64};
+use platform_web::mlflow::{MlflowJson, Scoped, optional_int64};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ pub(super) struct Create {
 }
 
 pub(super) async fn create(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Create>,
 ) -> Answer {
@@ -75,7 +75,7 @@ pub(super) async fn create(
     Ok(Json(json!({"issue": issue_json(&issue)})))
 }
 
-pub(super) async fn get(State(service): State<Evaluation>, Path(id): Path<String>) -> Answer {
+pub(super) async fn get(Scoped(service): Scoped<Evaluation>, Path(id): Path<String>) -> Answer {
     Ok(Json(json!({"issue": issue_json(&service.get_issue(&id).await?)})))
 }
 
@@ -88,7 +88,7 @@ pub(super) struct Update {
 }
 
 pub(super) async fn update(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Caller(caller): Caller,
     Path(id): Path<String>,
     MlflowJson(body): MlflowJson<Update>,
@@ -113,7 +113,7 @@ pub(super) struct Search {
 }
 
 pub(super) async fn search(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     MlflowJson(body): MlflowJson<Search>,
 ) -> Answer {
     let ask = ask(body.filter_string, Vec::new(), body.max_results, body.page_token)?;

@@ -10,6 +10,7 @@ use axum::Json;
 use http::Method;
 use platform_auth::Permission::{Read, Track};
 use platform_web::dialect::{Dialect, MlflowResult};
+use platform_web::mlflow::Unscoped;
 use platform_web::mlflow::search::Ask;
 use platform_web::{Access, Routes, Surface};
 use serde_json::Value;
@@ -53,7 +54,7 @@ pub(crate) fn surface(service: &Evaluation) -> Surface {
             .get(&path("/issues/{issue_id}"), READ, issues::get)
             .route(Method::PATCH, &path("/issues/{issue_id}"), TRACK, issues::update);
     }
-    routes.with_state(service.clone())
+    routes.with_state(Unscoped::new(service.clone()))
 }
 
 /// A page of at most 1,000 unless the client asks for another size.

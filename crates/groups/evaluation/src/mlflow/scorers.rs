@@ -1,7 +1,7 @@
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use platform_web::Caller;
-use platform_web::mlflow::{MlflowJson, optional_int64};
+use platform_web::mlflow::{MlflowJson, Scoped, optional_int64};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub(super) struct Register {
 }
 
 pub(super) async fn register(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Register>,
 ) -> Answer {
@@ -55,26 +55,26 @@ pub(super) struct Which {
     version: Option<i64>,
 }
 
-pub(super) async fn list(State(service): State<Evaluation>, Query(query): Query<Which>) -> Answer {
+pub(super) async fn list(Scoped(service): Scoped<Evaluation>, Query(query): Query<Which>) -> Answer {
     let experiment = query.experiment_id.filter(|id| !id.is_empty());
     let scorers = service.scorers(experiment.as_deref()).await?;
     Ok(Json(json!({"scorers": scorers.iter().map(scorer_json).collect::<Vec<_>>()})))
 }
 
-pub(super) async fn versions(State(service): State<Evaluation>, Query(query): Query<Which>) -> Answer {
+pub(super) async fn versions(Scoped(service): Scoped<Evaluation>, Query(query): Query<Which>) -> Answer {
     let experiment = required(query.experiment_id, "experiment_id")?;
     let versions = service.scorer_versions(&experiment, &required(query.name, "name")?).await?;
     Ok(Json(json!({"scorers": versions.iter().map(scorer_json).collect::<Vec<_>>()})))
 }
 
-pub(super) async fn get(State(service): State<Evaluation>, Query(query): Query<Which>) -> Answer {
+pub(super) async fn get(Scoped(service): Scoped<Evaluation>, Query(query): Query<Which>) -> Answer {
     let experiment = required(query.experiment_id, "experiment_id")?;
     let scorer = service.get_scorer(&experiment, &required(query.name, "name")?, query.version).await?;
     Ok(Json(json!({"scorer": scorer_json(&scorer)})))
 }
 
 pub(super) async fn delete(
-    State(service): State<Evaluation>,
+    Scoped(service): Scoped<Evaluation>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Which>,
 ) -> Answer {

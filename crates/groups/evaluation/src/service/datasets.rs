@@ -39,9 +39,10 @@ impl Evaluation {
             experiments,
         };
         let (events, actor, new) = (self.events.clone(), actor.to_owned(), dataset.clone());
+        let workspace = self.home().to_owned();
         self.db
             .write(move |tx| {
-                store::insert_dataset(tx, &new)?;
+                store::insert_dataset(tx, &workspace, &new)?;
                 let event = NewEvent::new(kinds::DATASET_CREATED, actor, new.subject());
                 events.append(tx, event.payload(json!({"name": new.name})))?;
                 Ok(dataset)
@@ -50,7 +51,7 @@ impl Evaluation {
     }
 
     pub(crate) async fn get_dataset(&self, id: &str) -> Result<EvaluationDataset> {
-        store::dataset_by_id(&self.db, id).await
+        store::dataset_by_id(&self.db, self.workspace.as_deref(), id).await
     }
 
     pub(crate) async fn search_datasets(
@@ -58,15 +59,16 @@ impl Evaluation {
         experiments: &[String],
         ask: &Ask,
     ) -> Result<(Vec<EvaluationDataset>, Option<String>)> {
-        store::search_datasets(&self.db, experiments, ask).await
+        store::search_datasets(&self.db, self.workspace.as_deref(), experiments, ask).await
     }
 
     /// One that is not there is deleted already.
     pub(crate) async fn delete_dataset(&self, actor: &str, id: &str) -> Result<()> {
         let (events, actor, id) = (self.events.clone(), actor.to_owned(), id.to_owned());
+        let workspace = self.workspace.clone();
         self.db
             .write(move |tx| {
-                if store::delete_dataset(tx, &id)? {
+                if store::delete_dataset(tx, workspace.as_deref(), &id)? {
                     let subject = format!("evaluation_dataset:{id}");
                     events.append(tx, NewEvent::new(kinds::DATASET_DELETED, actor, subject))?;
                 }
@@ -204,9 +206,10 @@ impl Evaluation {
     ) -> Result<T> {
         let (events, actor, id, now) =
             (self.events.clone(), actor.to_owned(), id.to_owned(), self.events.now());
+        let workspace = self.workspace.clone();
         self.db
             .write(move |tx| {
-                let mut dataset = store::lock_dataset(tx, &id)?;
+                let mut dataset = store::lock_dataset(tx, workspace.as_deref(), &id)?;
                 let outcome = change(tx, &mut dataset)?;
                 dataset.updated = now;
                 store::update_dataset(tx, &dataset)?;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Evaluation, Result, check_name};
 use crate::model::{Issue, IssueChange, IssueSeverity, IssueStatus};
-use crate::{kinds, store};
+use crate::{EvaluationError, kinds, store};
 
 pub(crate) struct NewIssue {
     pub experiment: String,
@@ -50,13 +50,18 @@ impl Evaluation {
     }
 
     pub(crate) async fn get_issue(&self, id: &str) -> Result<Issue> {
-        store::issue_by_id(&self.db, id).await
+        let issue = store::issue_by_id(&self.db, id).await?;
+        match self.experiments.sees(&issue.experiment).await? {
+            true => Ok(issue),
+            false => Err(EvaluationError::IssueNotFound { id: id.to_owned() }),
+        }
     }
 
     pub(crate) async fn update_issue(&self, actor: &str, id: &str, change: IssueChange) -> Result<Issue> {
         if let Some(name) = &change.name {
             check_name(name)?;
         }
+        self.get_issue(id).await?;
         let (events, actor, id, now) =
             (self.events.clone(), actor.to_owned(), id.to_owned(), self.events.now());
         self.db
@@ -82,6 +87,10 @@ impl Evaluation {
         experiment: Option<&str>,
         ask: &Ask,
     ) -> Result<(Vec<Issue>, Option<String>)> {
-        store::search_issues(&self.db, experiment, ask).await
+        let asked = match experiment {
+            Some(experiment) => vec![experiment.to_owned()],
+            None => store::issue_experiments(&self.db).await?,
+        };
+        store::search_issues(&self.db, &self.seen(asked).await?, ask).await
     }
 }

@@ -2,6 +2,7 @@
 
 mod datasets;
 mod issues;
+mod scope;
 mod scorers;
 
 use std::sync::Arc;
@@ -20,11 +21,13 @@ pub struct Evaluation {
     db: Db,
     events: Events,
     experiments: Arc<dyn Experiments>,
+    /// Nothing outside of it is seen; without one, everything is.
+    workspace: Option<Arc<str>>,
 }
 
 impl Evaluation {
     pub fn new(db: Db, events: Events, experiments: Arc<dyn Experiments>) -> Self {
-        Self { db, events, experiments }
+        Self { db, events, experiments, workspace: None }
     }
 }
 

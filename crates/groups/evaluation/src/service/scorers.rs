@@ -39,7 +39,11 @@ impl Evaluation {
         if let Some(experiment) = experiment {
             self.experiments.exists(experiment).await?;
         }
-        store::scorers(&self.db, experiment).await
+        let scorers = store::scorers(&self.db, experiment).await?;
+        let mut experiments: Vec<String> = scorers.iter().map(|scorer| scorer.experiment.clone()).collect();
+        experiments.dedup();
+        let seen = self.seen(experiments).await?;
+        Ok(scorers.into_iter().filter(|scorer| seen.contains(&scorer.experiment)).collect())
     }
 
     /// All versions of one, oldest first.

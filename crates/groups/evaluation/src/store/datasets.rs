@@ -28,10 +28,10 @@ const DATASETS: Domain<'static> = Domain {
     tie: &[("d.created_ms", false, true), ("d.id", true, false)],
 };
 
-pub(crate) fn insert_dataset(tx: &mut Tx<'_>, dataset: &EvaluationDataset) -> Result<()> {
+pub(crate) fn insert_dataset(tx: &mut Tx<'_>, workspace: &str, dataset: &EvaluationDataset) -> Result<()> {
     tx.execute(
         "INSERT INTO evaluation_datasets (id, name, digest, schema_json, records, created_ms, updated_ms, created_by, \
-         updated_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+         updated_by, workspace) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         args![
             &dataset.id,
             &dataset.name,
@@ -41,7 +41,8 @@ pub(crate) fn insert_dataset(tx: &mut Tx<'_>, dataset: &EvaluationDataset) -> Re
             dataset.created.as_millis(),
             dataset.updated.as_millis(),
             dataset.created_by.clone(),
-            dataset.updated_by.clone()
+            dataset.updated_by.clone(),
+            workspace
         ],
     )?;
     for (key, value) in &dataset.tags {
@@ -69,10 +70,25 @@ pub(crate) fn update_dataset(tx: &mut Tx<'_>, dataset: &EvaluationDataset) -> Re
     Ok(())
 }
 
+/// The condition that a data set lies in the workspace, if there is one, with its argument.
+fn within(workspace: Option<&str>, arguments: &mut Vec<Value>) -> String {
+    let Some(workspace) = workspace else { return String::new() };
+    arguments.push(workspace.into());
+    format!(" AND d.workspace = ${}", arguments.len())
+}
+
+pub(crate) async fn count_datasets(db: &Db, workspace: &str) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM evaluation_datasets WHERE workspace = $1";
+    Ok(db.read_one(sql, args![workspace]).await?.map_or(Ok(0), |row| row.int(0))?)
+}
+
 /// Without tags and experiments; the row is locked until the commit.
-pub(crate) fn lock_dataset(tx: &mut Tx<'_>, id: &str) -> Result<EvaluationDataset> {
-    let sql = format!("SELECT {DATASET} FROM evaluation_datasets d WHERE d.id = $1{}", tx.for_update());
-    let row = tx.query_one(&sql, args![id])?;
+pub(crate) fn lock_dataset(tx: &mut Tx<'_>, workspace: Option<&str>, id: &str) -> Result<EvaluationDataset> {
+    let mut arguments = args![id];
+    let within = within(workspace, &mut arguments);
+    let lock = tx.for_update();
+    let sql = format!("SELECT {DATASET} FROM evaluation_datasets d WHERE d.id = $1{within}{lock}");
+    let row = tx.query_one(&sql, arguments)?;
     dataset(&row.ok_or_else(|| EvaluationError::DatasetNotFound { id: id.to_owned() })?)
 }
 
@@ -109,10 +125,12 @@ pub(crate) fn unlink_experiment(tx: &mut Tx<'_>, id: &str, experiment: &str) -> 
 }
 
 /// With its records; whether it was there.
-pub(crate) fn delete_dataset(tx: &mut Tx<'_>, id: &str) -> Result<bool> {
+pub(crate) fn delete_dataset(tx: &mut Tx<'_>, workspace: Option<&str>, id: &str) -> Result<bool> {
+    let mut arguments = args![id];
+    let within = within(workspace, &mut arguments);
     // Whoever puts records holds this row.
-    let sql = format!("SELECT id FROM evaluation_datasets WHERE id = $1{}", tx.for_update());
-    if tx.query_one(&sql, args![id])?.is_none() {
+    let sql = format!("SELECT d.id FROM evaluation_datasets d WHERE d.id = $1{within}{}", tx.for_update());
+    if tx.query_one(&sql, arguments)?.is_none() {
         return Ok(false);
     }
     for table in ["evaluation_dataset_tags", "evaluation_dataset_experiments", "evaluation_records"] {
@@ -121,20 +139,24 @@ pub(crate) fn delete_dataset(tx: &mut Tx<'_>, id: &str) -> Result<bool> {
     Ok(tx.execute("DELETE FROM evaluation_datasets WHERE id = $1", args![id])? > 0)
 }
 
-pub(crate) async fn dataset_by_id(db: &Db, id: &str) -> Result<EvaluationDataset> {
-    let sql = format!("SELECT {DATASET} FROM evaluation_datasets d WHERE d.id = $1");
-    let row = db.read_one(sql, args![id]).await?;
+pub(crate) async fn dataset_by_id(db: &Db, workspace: Option<&str>, id: &str) -> Result<EvaluationDataset> {
+    let mut arguments = args![id];
+    let within = within(workspace, &mut arguments);
+    let sql = format!("SELECT {DATASET} FROM evaluation_datasets d WHERE d.id = $1{within}");
+    let row = db.read_one(sql, arguments).await?;
     let found = dataset(&row.ok_or_else(|| EvaluationError::DatasetNotFound { id: id.to_owned() })?)?;
     with_fields(db, found).await
 }
 
 pub(crate) async fn search_datasets(
     db: &Db,
+    workspace: Option<&str>,
     experiments: &[String],
     ask: &Ask,
 ) -> Result<(Vec<EvaluationDataset>, Option<String>)> {
     let mut arguments: Vec<Value> = Vec::new();
-    let mut from = "FROM evaluation_datasets d WHERE 1 = 1".to_owned();
+    let within = within(workspace, &mut arguments);
+    let mut from = format!("FROM evaluation_datasets d WHERE 1 = 1{within}");
     if !experiments.is_empty() {
         let mut holes = Vec::new();
         for experiment in experiments {

@@ -1,4 +1,4 @@
-use platform_db::{Db, Row, Tx, args};
+use platform_db::{Db, Row, Tx, Value, args};
 use platform_primitives::Timestamp;
 use platform_web::mlflow::search::{self, Ask, Domain};
 
@@ -60,17 +60,26 @@ pub(crate) async fn issue_by_id(db: &Db, id: &str) -> Result<Issue> {
     issue(&row.ok_or_else(|| EvaluationError::IssueNotFound { id: id.to_owned() })?)
 }
 
-/// Newest first.
+/// Every experiment that has an issue.
+pub(crate) async fn issue_experiments(db: &Db) -> Result<Vec<String>> {
+    let rows = db.read("SELECT DISTINCT experiment_id FROM issues ORDER BY experiment_id", args![]).await?;
+    rows.iter().map(|row| Ok(row.string(0)?)).collect()
+}
+
+/// Of these experiments, newest first.
 pub(crate) async fn search_issues(
     db: &Db,
-    experiment: Option<&str>,
+    experiments: &[String],
     ask: &Ask,
 ) -> Result<(Vec<Issue>, Option<String>)> {
-    let (from, arguments) = match experiment {
-        Some(experiment) => ("FROM issues i WHERE i.experiment_id = $1", args![experiment]),
-        None => ("FROM issues i WHERE 1 = 1", args![]),
+    let arguments: Vec<Value> = experiments.iter().map(Value::from).collect();
+    let holes: Vec<String> = (1..=experiments.len()).map(|hole| format!("${hole}")).collect();
+    let within = match holes.is_empty() {
+        true => "1 = 0".to_owned(),
+        false => format!("i.experiment_id IN ({})", holes.join(", ")),
     };
-    let paged = search::paged(&ISSUES, (ISSUE, ISSUE_COLUMNS), from, arguments, ask)?;
+    let from = format!("FROM issues i WHERE {within}");
+    let paged = search::paged(&ISSUES, (ISSUE, ISSUE_COLUMNS), &from, arguments, ask)?;
     let mut rows = db.read(paged.sql.clone(), paged.arguments.clone()).await?;
     let token = paged.cut(&mut rows);
     Ok((rows.iter().map(issue).collect::<Result<_>>()?, token))

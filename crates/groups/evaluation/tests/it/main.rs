@@ -22,6 +22,14 @@ impl Experiments for One {
             _ => Err(Failure::new(ErrorKind::NotFound, "experiments/not-found", "no such experiment")),
         }
     }
+
+    async fn sees(&self, experiment_id: &str) -> Result<bool, Failure> {
+        Ok(matches!(experiment_id, "1" | "2"))
+    }
+
+    fn within(&self, _workspace: &str) -> Arc<dyn Experiments> {
+        Arc::new(Self)
+    }
 }
 
 struct Server {

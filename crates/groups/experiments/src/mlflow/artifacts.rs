@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query as UrlQuery, State};
+use axum::extract::{Path, Query as UrlQuery};
 use axum::response::{IntoResponse, Response};
 use http::{Method, header};
 use platform_primitives::{ErrorKind, Failure};
 use platform_web::dialect::{Dialect, MlflowResult};
+use platform_web::mlflow::{Scoped, Unscoped};
 use platform_web::{Routes, Surface};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ pub(crate) fn surface(service: &Experiments) -> Surface {
         .post("/ajax-api/2.0/mlflow/upload-artifact", TRACK, upload_to_run)
         .get("/ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files", READ, get_of_model)
         .get("/api/2.0/mlflow/logged-models/{id}/artifacts/files", READ, get_of_model)
-        .with_state(service.clone())
+        .with_state(Unscoped::new(service.clone()))
 }
 
 /// Files lie where this server keeps them: an experiment cannot send them elsewhere on its disk.
@@ -65,18 +66,18 @@ fn missing(what: &str) -> Failure {
 }
 
 async fn get_of_run(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     UrlQuery(query): UrlQuery<RunFile>,
 ) -> MlflowResult<Response> {
     let run = query.run().ok_or_else(|| missing("run_id"))?;
     let path = query.path.as_deref().ok_or_else(|| missing("path"))?;
     ArtifactPath::parse(path)?;
     let run = service.get_run(run).await?;
-    download(State(service), Path(format!("{}/{path}", run.artifact_folder()))).await
+    download(Scoped(service), Path(format!("{}/{path}", run.artifact_folder()))).await
 }
 
 async fn upload_to_run(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     UrlQuery(query): UrlQuery<RunFile>,
     body: Body,
 ) -> MlflowResult<Response> {
@@ -87,7 +88,7 @@ async fn upload_to_run(
         return Err(missing("data").into());
     }
     let run = service.get_run(run).await?;
-    upload(State(service), Path(format!("{}/{path}", run.artifact_folder())), body).await
+    upload(Scoped(service), Path(format!("{}/{path}", run.artifact_folder())), body).await
 }
 
 #[derive(Deserialize)]
@@ -96,13 +97,13 @@ struct ModelFile {
 }
 
 async fn get_of_model(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Path(id): Path<String>,
     UrlQuery(query): UrlQuery<ModelFile>,
 ) -> MlflowResult<Response> {
     ArtifactPath::parse(&query.artifact_file_path)?;
     let model = service.get_logged_model(&id).await?;
-    download(State(service), Path(format!("{}/{}", model.artifact_folder(), query.artifact_file_path))).await
+    download(Scoped(service), Path(format!("{}/{}", model.artifact_folder(), query.artifact_file_path))).await
 }
 
 #[derive(Deserialize)]
@@ -112,7 +113,7 @@ pub(super) struct ModelListQuery {
 }
 
 pub(super) async fn list_of_model(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Path(id): Path<String>,
     UrlQuery(query): UrlQuery<ModelListQuery>,
 ) -> Answer {
@@ -121,7 +122,7 @@ pub(super) async fn list_of_model(
 }
 
 async fn upload(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Path(path): Path<String>,
     body: Body,
 ) -> MlflowResult<Response> {
@@ -129,7 +130,7 @@ async fn upload(
     Ok(Json(json!({})).into_response())
 }
 
-async fn download(State(service): State<Experiments>, Path(path): Path<String>) -> MlflowResult<Response> {
+async fn download(Scoped(service): Scoped<Experiments>, Path(path): Path<String>) -> MlflowResult<Response> {
     let (size, bytes) = service.get_artifact(&path).await?;
     // Whatever a client logged is handed back as bytes: never shown as a page of ours.
     let headers = [
@@ -140,7 +141,7 @@ async fn download(State(service): State<Experiments>, Path(path): Path<String>) 
     Ok((headers, Body::from_stream(bytes)).into_response())
 }
 
-async fn delete(State(service): State<Experiments>, Path(path): Path<String>) -> Answer {
+async fn delete(Scoped(service): Scoped<Experiments>, Path(path): Path<String>) -> Answer {
     service.delete_artifacts(&path).await?;
     Ok(Json(json!({})))
 }
@@ -151,7 +152,7 @@ struct ListQuery {
     path: String,
 }
 
-async fn list(State(service): State<Experiments>, UrlQuery(query): UrlQuery<ListQuery>) -> Answer {
+async fn list(Scoped(service): Scoped<Experiments>, UrlQuery(query): UrlQuery<ListQuery>) -> Answer {
     let entries = service.list_artifacts(&query.path).await?;
     Ok(Json(json!({"files": entries.iter().map(|entry| file(entry, "")).collect::<Vec<_>>()})))
 }
@@ -165,7 +166,7 @@ pub(super) struct RunListQuery {
 
 /// Paths in this answer are relative to the run's root.
 pub(super) async fn list_of_run(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     UrlQuery(query): UrlQuery<RunListQuery>,
 ) -> Answer {
     let root = service.get_run(&query.run_id).await?.artifact_folder();

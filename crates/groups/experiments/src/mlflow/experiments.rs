@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Query as UrlQuery, State};
+use axum::extract::Query as UrlQuery;
 use platform_primitives::{ErrorKind, Failure};
 use platform_web::Caller;
 pub(super) use platform_web::mlflow::Pair;
-use platform_web::mlflow::{MlflowJson, optional_int64};
+use platform_web::mlflow::{MlflowJson, Scoped, optional_int64};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -26,7 +26,7 @@ pub(super) struct Create {
 }
 
 pub(super) async fn create(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Create>,
 ) -> Answer {
@@ -42,7 +42,7 @@ pub(super) struct ById {
     experiment_id: String,
 }
 
-pub(super) async fn get(State(service): State<Experiments>, UrlQuery(query): UrlQuery<ById>) -> Answer {
+pub(super) async fn get(Scoped(service): Scoped<Experiments>, UrlQuery(query): UrlQuery<ById>) -> Answer {
     let experiment = service.get_experiment(&query.experiment_id).await?;
     Ok(Json(json!({"experiment": render::experiment(&experiment)})))
 }
@@ -53,7 +53,7 @@ pub(super) struct ByName {
 }
 
 pub(super) async fn get_by_name(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     UrlQuery(query): UrlQuery<ByName>,
 ) -> Answer {
     let experiment = service.get_experiment_by_name(&query.experiment_name).await?;
@@ -74,7 +74,7 @@ pub(super) struct Search {
 }
 
 pub(super) async fn search(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     MlflowJson(body): MlflowJson<Search>,
 ) -> Answer {
     let view = view(body.view_type.as_deref());
@@ -93,7 +93,7 @@ pub(super) struct SearchQuery {
 }
 
 pub(super) async fn search_by_query(
-    state: State<Experiments>,
+    scoped: Scoped<Experiments>,
     UrlQuery(query): UrlQuery<SearchQuery>,
 ) -> Answer {
     let body = Search {
@@ -103,11 +103,11 @@ pub(super) async fn search_by_query(
         max_results: query.max_results,
         page_token: query.page_token,
     };
-    search(state, MlflowJson(body)).await
+    search(scoped, MlflowJson(body)).await
 }
 
 pub(super) async fn delete(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<ById>,
 ) -> Answer {
@@ -116,7 +116,7 @@ pub(super) async fn delete(
 }
 
 pub(super) async fn restore(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<ById>,
 ) -> Answer {
@@ -131,7 +131,7 @@ pub(super) struct Update {
 }
 
 pub(super) async fn update(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Update>,
 ) -> Answer {
@@ -148,7 +148,7 @@ pub(super) struct SetTag {
 }
 
 pub(super) async fn set_tag(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     MlflowJson(body): MlflowJson<SetTag>,
 ) -> Answer {
     service.set_experiment_tag(&body.experiment_id, body.key, body.value).await?;
@@ -156,7 +156,7 @@ pub(super) async fn set_tag(
 }
 
 pub(super) async fn delete_tag(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     MlflowJson(body): MlflowJson<SetTag>,
 ) -> Answer {
     service.delete_experiment_tag(&body.experiment_id, body.key).await?;
@@ -174,7 +174,7 @@ const DATASETS: usize = 1_000;
 const DATASET_EXPERIMENTS: usize = 20;
 
 pub(super) async fn search_datasets(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     MlflowJson(body): MlflowJson<SearchDatasets>,
 ) -> Answer {
     let invalid = |message: String| Failure::new(ErrorKind::Invalid, "mlflow/datasets", message);

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use platform_primitives::new_id;
 use platform_web::Caller;
-use platform_web::mlflow::{MlflowJson, optional_int64};
+use platform_web::mlflow::{MlflowJson, Scoped, optional_int64};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -27,7 +27,7 @@ pub(super) struct Create {
 }
 
 pub(super) async fn create(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Create>,
 ) -> Answer {
@@ -52,7 +52,7 @@ pub(super) async fn create(
     Ok(Json(json!({"model": render::logged_model(&model)})))
 }
 
-pub(super) async fn get(State(service): State<Experiments>, Path(id): Path<String>) -> Answer {
+pub(super) async fn get(Scoped(service): Scoped<Experiments>, Path(id): Path<String>) -> Answer {
     let model = service.get_logged_model(&id).await?;
     Ok(Json(json!({"model": render::logged_model(&model)})))
 }
@@ -65,7 +65,7 @@ pub(super) struct Finalize {
 }
 
 pub(super) async fn finalize(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Path(id): Path<String>,
     MlflowJson(body): MlflowJson<Finalize>,
 ) -> Answer {
@@ -75,7 +75,7 @@ pub(super) async fn finalize(
 }
 
 pub(super) async fn delete(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Caller(caller): Caller,
     Path(id): Path<String>,
 ) -> Answer {
@@ -84,7 +84,7 @@ pub(super) async fn delete(
 }
 
 pub(super) async fn delete_tag(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Path((id, key)): Path<(String, String)>,
 ) -> Answer {
     service.delete_logged_model_tag(&id, &key).await?;
@@ -100,7 +100,7 @@ pub(super) struct Fields {
 }
 
 pub(super) async fn set_tags(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Path(id): Path<String>,
     MlflowJson(body): MlflowJson<Fields>,
 ) -> Answer {
@@ -108,7 +108,7 @@ pub(super) async fn set_tags(
 }
 
 pub(super) async fn log_params(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Path(id): Path<String>,
     MlflowJson(body): MlflowJson<Fields>,
 ) -> Answer {
@@ -167,7 +167,7 @@ pub(super) struct Search {
 }
 
 pub(super) async fn search(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     MlflowJson(body): MlflowJson<Search>,
 ) -> Answer {
     let mut datasets = ModelDatasets {

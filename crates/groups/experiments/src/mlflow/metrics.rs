@@ -1,7 +1,7 @@
 //! Metrics on the wire: single points, batches, histories.
 
 use axum::Json;
-use axum::extract::{Query as UrlQuery, State};
+use axum::extract::Query as UrlQuery;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +9,7 @@ use http::header;
 use kernel_series::Point;
 use platform_primitives::{ErrorKind, Failure};
 use platform_web::dialect::MlflowResult;
-use platform_web::mlflow::{MlflowJson, int64, optional_int64, real};
+use platform_web::mlflow::{MlflowJson, Scoped, int64, optional_int64, real};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -69,7 +69,7 @@ pub(super) struct LogMetric {
 }
 
 pub(super) async fn log_metric(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     MlflowJson(body): MlflowJson<LogMetric>,
 ) -> Answer {
     let key = RunKey { run_id: body.run_id, run_uuid: body.run_uuid };
@@ -99,7 +99,7 @@ pub(super) struct LogBatch {
 }
 
 pub(super) async fn log_batch(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     MlflowJson(body): MlflowJson<LogBatch>,
 ) -> Answer {
     let pairs = |list: Vec<Pair>| list.into_iter().map(|pair| (pair.key, pair.value)).collect();
@@ -126,7 +126,7 @@ pub(super) struct HistoryQuery {
 const HISTORY_PAGE: i64 = 25_000;
 
 pub(super) async fn history(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     UrlQuery(query): UrlQuery<HistoryQuery>,
 ) -> MlflowResult<Response> {
     let run = RunKey { run_id: query.run_id, run_uuid: query.run_uuid };
@@ -219,7 +219,7 @@ const BULK_POINTS: i64 = 25_000;
 
 /// Points of one metric of several runs, by run.
 pub(super) async fn history_bulk(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     UrlQuery(query): Pairs,
 ) -> MlflowResult<Response> {
     let mut runs = all(&query, "run_id");
@@ -268,7 +268,7 @@ const INTERVAL_DEFAULT: i64 = 320;
 
 /// Points of one metric of several runs, thinned out evenly over the steps; the first and last of each run stay.
 pub(super) async fn history_interval(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     UrlQuery(query): Pairs,
 ) -> MlflowResult<Response> {
     let runs = all(&query, "run_ids");

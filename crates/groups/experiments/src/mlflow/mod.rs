@@ -13,6 +13,7 @@ use axum::Json;
 use http::Method;
 use platform_auth::Permission::{Read, Track};
 use platform_web::dialect::Dialect;
+use platform_web::mlflow::Unscoped;
 use platform_web::mlflow::search::Ask;
 use platform_web::{Access, Routes, Surface};
 use serde_json::Value;
@@ -94,14 +95,14 @@ pub(crate) fn surface(service: &Experiments) -> Surface {
         .get("/version", health, async || TESTED_AGAINST)
         .get("/api/3.0/mlflow/server-info", health, server_info)
         .get("/ajax-api/3.0/mlflow/server-info", health, server_info)
-        .with_state(service.clone())
+        .with_state(Unscoped::new(service.clone()))
 }
 
 /// What a client asks before it uses features that not every server has.
 async fn server_info() -> Json<Value> {
     Json(serde_json::json!({
         "store_type": "SqlStore",
-        "workspaces_enabled": false,
+        "workspaces_enabled": true,
         "trace_archival_enabled": false,
         "multipart_uploads_enabled": true,
     }))

@@ -1,10 +1,10 @@
 use axum::Json;
-use axum::extract::{Query as UrlQuery, State};
+use axum::extract::Query as UrlQuery;
 use axum::response::{IntoResponse, Response};
 use platform_primitives::Timestamp;
 use platform_web::Caller;
 use platform_web::dialect::MlflowResult;
-use platform_web::mlflow::{MlflowJson, optional_int64};
+use platform_web::mlflow::{MlflowJson, Scoped, optional_int64};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -64,7 +64,7 @@ pub(super) struct Create {
 }
 
 pub(super) async fn create(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Create>,
 ) -> MlflowResult<Response> {
@@ -85,7 +85,7 @@ pub(super) async fn create(
 }
 
 pub(super) async fn get(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     UrlQuery(key): UrlQuery<RunKey>,
 ) -> MlflowResult<Response> {
     let record = service.get_record(key.id()?).await?;
@@ -103,7 +103,7 @@ pub(super) struct Update {
 }
 
 pub(super) async fn update(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Update>,
 ) -> MlflowResult<Response> {
@@ -129,7 +129,7 @@ pub(super) struct Search {
 }
 
 pub(super) async fn search(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     MlflowJson(body): MlflowJson<Search>,
 ) -> MlflowResult<Response> {
     let view = view(body.run_view_type.as_deref());
@@ -140,7 +140,7 @@ pub(super) async fn search(
 }
 
 pub(super) async fn delete(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Caller(caller): Caller,
     MlflowJson(key): MlflowJson<RunKey>,
 ) -> Answer {
@@ -149,7 +149,7 @@ pub(super) async fn delete(
 }
 
 pub(super) async fn restore(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Caller(caller): Caller,
     MlflowJson(key): MlflowJson<RunKey>,
 ) -> Answer {
@@ -173,7 +173,7 @@ impl LogPair {
 }
 
 pub(super) async fn log_param(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     MlflowJson(body): MlflowJson<LogPair>,
 ) -> Answer {
     let (key, pair) = body.split();
@@ -182,7 +182,7 @@ pub(super) async fn log_param(
 }
 
 pub(super) async fn set_tag(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     MlflowJson(body): MlflowJson<LogPair>,
 ) -> Answer {
     let (key, pair) = body.split();
@@ -191,7 +191,7 @@ pub(super) async fn set_tag(
 }
 
 pub(super) async fn delete_tag(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     MlflowJson(body): MlflowJson<LogPair>,
 ) -> Answer {
     let (key, (tag, _)) = body.split();
@@ -231,7 +231,7 @@ struct WireModelInput {
 }
 
 pub(super) async fn log_inputs(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<LogInputs>,
 ) -> Answer {
@@ -268,7 +268,7 @@ pub(super) struct LogOutputs {
 }
 
 pub(super) async fn log_outputs(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     MlflowJson(body): MlflowJson<LogOutputs>,
 ) -> Answer {
     let outputs = body

@@ -6,7 +6,7 @@ use axum::extract::{Path, Query as UrlQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, header};
 use platform_web::dialect::{Dialect, MlflowResult};
-use platform_web::mlflow::{MlflowJson, int64};
+use platform_web::mlflow::{MlflowJson, Scoped, Unscoped, int64};
 use platform_web::{Access, Routes, Surface};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub(crate) fn surface(service: &Experiments) -> Surface {
             abort,
         );
     }
-    routes.with_state(service.clone())
+    routes.with_state(Unscoped::new(service.clone()))
 }
 
 pub(crate) fn part_surface(service: &Experiments) -> Surface {
@@ -66,7 +66,7 @@ struct Create {
 }
 
 async fn create(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Path(folder): Path<String>,
     headers: HeaderMap,
     MlflowJson(body): MlflowJson<Create>,
@@ -113,7 +113,7 @@ struct Complete {
 }
 
 async fn complete(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Path(folder): Path<String>,
     MlflowJson(body): MlflowJson<Complete>,
 ) -> Answer {
@@ -130,7 +130,7 @@ struct Abort {
 }
 
 async fn abort(
-    State(service): State<Experiments>,
+    Scoped(service): Scoped<Experiments>,
     Path(folder): Path<String>,
     MlflowJson(body): MlflowJson<Abort>,
 ) -> Answer {

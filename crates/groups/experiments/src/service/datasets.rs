@@ -1,7 +1,6 @@
 use platform_events::NewEvent;
 use serde_json::json;
 
-use super::runs::active_run;
 use super::{Experiments, Result};
 use crate::model::*;
 use crate::store;
@@ -22,7 +21,7 @@ impl Experiments {
         let (actor, id, service) = (actor.to_owned(), id.to_owned(), self.clone());
         self.db
             .write(move |tx| {
-                let run = active_run(tx, &id, false, false)?;
+                let run = service.active_run(tx, &id, false, false)?;
                 for input in &inputs {
                     store::put_input(tx, &id, input)?;
                     let event = NewEvent::new(kinds::INPUT_LOGGED, actor.clone(), format!("run:{id}"));
@@ -44,7 +43,7 @@ impl Experiments {
         let (id, service) = (id.to_owned(), self.clone());
         self.db
             .write(move |tx| {
-                let run = active_run(tx, &id, false, false)?;
+                let run = service.active_run(tx, &id, false, false)?;
                 for output in &outputs {
                     store::put_model_output(tx, &id, &output.model_id, output.step)?;
                 }
@@ -60,6 +59,10 @@ impl Experiments {
         experiments: &[i64],
         limit: usize,
     ) -> Result<Vec<DatasetSummary>> {
-        store::dataset_summaries(&self.db, experiments, limit).await
+        let experiments = self.seen(experiments).await?;
+        if experiments.is_empty() {
+            return Ok(Vec::new());
+        }
+        store::dataset_summaries(&self.db, &experiments, limit).await
     }
 }

@@ -25,9 +25,10 @@ impl Experiments {
             check_length("value", value, MAX_EXPERIMENT_TAG)?;
         }
         let (actor, name, events, now) = (actor.to_owned(), name.to_owned(), self.events.clone(), self.now());
+        let workspace = self.home().to_owned();
         self.db
             .write(move |tx| {
-                let id = store::insert_experiment(tx, &name, now)?;
+                let id = store::insert_experiment(tx, &workspace, &name, now)?;
                 for (key, value) in &tags {
                     store::put_experiment_tag(tx, id, key, value)?;
                 }
@@ -49,8 +50,9 @@ impl Experiments {
         }
     }
 
+    /// By name, in this handle's workspace or the default one.
     pub async fn find_experiment(&self, name: &str) -> Result<Option<Experiment>> {
-        store::experiment_by(&self.db, "name", name.into()).await
+        store::experiment_by_name(&self.db, self.home(), name).await
     }
 
     pub(crate) async fn get_experiment_by_name(&self, name: &str) -> Result<Experiment> {
@@ -61,7 +63,8 @@ impl Experiments {
     pub async fn get_experiment(&self, id: &str) -> Result<Experiment> {
         let missing = || ExperimentError::ExperimentNotFound { id: id.to_owned() };
         let number: i64 = id.parse().map_err(|_| missing())?;
-        store::experiment_by(&self.db, "id", number.into()).await?.ok_or_else(missing)
+        let found = store::experiment_by_id(&self.db, number).await?;
+        found.filter(|experiment| self.covers(&experiment.workspace)).ok_or_else(missing)
     }
 
     pub(crate) async fn search_experiments(
@@ -69,7 +72,7 @@ impl Experiments {
         view: View,
         ask: &Ask,
     ) -> Result<(Vec<Experiment>, Option<String>)> {
-        store::search_experiments(&self.db, view, ask).await
+        store::search_experiments(&self.db, self.workspace.as_deref(), view, ask).await
     }
 
     pub(crate) async fn rename_experiment(&self, actor: &str, id: &str, name: &str) -> Result<()> {
@@ -118,10 +121,10 @@ impl Experiments {
     ) -> Result<i64> {
         let missing = ExperimentError::ExperimentNotFound { id: id.to_owned() };
         let Ok(number) = id.parse::<i64>() else { return Err(missing) };
-        let (actor, events, now) = (actor.to_owned(), self.events.clone(), self.now());
+        let (actor, service, now) = (actor.to_owned(), self.clone(), self.now());
         self.db
             .write(move |tx| {
-                let mut experiment = store::lock_experiment(tx, number, false)?.ok_or(missing)?;
+                let mut experiment = service.lock_experiment(tx, number, false)?.ok_or(missing)?;
                 if experiment.deleted && !even_deleted {
                     return Err(ExperimentError::ExperimentDeleted { id: number });
                 }
@@ -129,7 +132,7 @@ impl Experiments {
                 store::update_experiment(tx, &experiment, now)?;
                 let event = NewEvent::new(kinds::EXPERIMENT_CHANGED, actor, format!("experiment:{number}"));
                 let after = json!({"name": experiment.name, "deleted": experiment.deleted});
-                events.append(tx, event.payload(after))?;
+                service.events.append(tx, event.payload(after))?;
                 Ok(number)
             })
             .await
@@ -148,10 +151,10 @@ impl Experiments {
     async fn change_experiment_tag(&self, id: &str, key: String, value: Option<String>) -> Result<()> {
         let missing = ExperimentError::ExperimentNotFound { id: id.to_owned() };
         let Ok(number) = id.parse::<i64>() else { return Err(missing) };
-        let now = self.now();
+        let (service, now) = (self.clone(), self.now());
         self.db
             .write(move |tx| {
-                let experiment = store::lock_experiment(tx, number, false)?.ok_or(missing)?;
+                let experiment = service.lock_experiment(tx, number, false)?.ok_or(missing)?;
                 if experiment.deleted {
                     return Err(ExperimentError::ExperimentDeleted { id: number });
                 }
@@ -174,5 +177,10 @@ impl Experiments {
             self.ensure_experiment("platform", "Default").await?;
         }
         Ok(())
+    }
+
+    /// How many experiments, deleted ones too, lie in a workspace.
+    pub async fn count_in(&self, workspace: &str) -> Result<i64> {
+        store::count_experiments(&self.db, workspace).await
     }
 }

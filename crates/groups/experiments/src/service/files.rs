@@ -15,7 +15,7 @@ impl Experiments {
         S: Stream<Item = std::result::Result<Bytes, E>> + Unpin,
         E: std::fmt::Display,
     {
-        let path = ArtifactPath::parse(path)?;
+        let path = self.writable(path).await?;
         let blob = self.blobs.put_stream(bytes).await?;
         let size = i64::try_from(blob.size_bytes).unwrap_or(i64::MAX);
         let (place, digest) = (path.clone(), blob.digest.clone());
@@ -60,7 +60,7 @@ impl Experiments {
     }
 
     async fn artifact_digest(&self, path: &str) -> Result<BlobDigest> {
-        let path = ArtifactPath::parse(path)?;
+        let path = self.readable(path).await?;
         let missing = || ExperimentError::ArtifactNotFound { path: path.as_str().to_owned() };
         let (digest, _) = store::artifact(&self.db, &path).await?.ok_or_else(missing)?;
         Ok(BlobDigest::parse(&digest)?)
@@ -70,13 +70,16 @@ impl Experiments {
     pub async fn list_artifacts(&self, folder: &str) -> Result<Vec<ArtifactEntry>> {
         let folder = folder.trim_end_matches('/');
         if !folder.is_empty() {
-            ArtifactPath::parse(folder)?;
+            match self.readable(folder).await {
+                Err(ExperimentError::ArtifactNotFound { .. }) => return Ok(Vec::new()),
+                other => other?,
+            };
         }
-        store::list_artifacts(&self.db, folder).await
+        self.seen_entries(folder, store::list_artifacts(&self.db, folder).await?).await
     }
 
     pub(crate) async fn delete_artifacts(&self, path: &str) -> Result<()> {
-        let path = ArtifactPath::parse(path)?;
+        let path = self.writable(path).await?;
         self.db.write(move |tx| store::delete_artifacts(tx, &path)).await.map(|_| ())
     }
 }

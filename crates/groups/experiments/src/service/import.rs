@@ -2,7 +2,7 @@
 //!
 //! Every verb may be repeated. What is here already is kept; only a run or a logged model that was not finished when it was
 //! taken over is brought up to date. What the rules of this server refuse is taken out by `take_refused` first, and named:
-//! nothing is shortened.
+//! nothing is shortened. What is taken over is seen whatever the workspace of the handle: only `loopwright import` does it.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -132,16 +132,17 @@ impl Experiments {
         check_length("name", &foreign.name, 500)?;
         foreign.tags.iter().try_for_each(|(key, value)| check_experiment_tag(key, value))?;
         let (actor, events) = (actor.to_owned(), self.events.clone());
+        let workspace = self.home().to_owned();
         self.db
             .write(move |tx| {
-                if let Some(id) = store::experiment_named(tx, &foreign.name)? {
+                if let Some(id) = store::experiment_named(tx, &workspace, &foreign.name)? {
                     let mut added = 0;
                     for (key, value) in &foreign.tags {
                         added += store::add_experiment_tag(tx, id, key, value)?;
                     }
                     return Ok((id, if added == 0 { Imported::Kept } else { Imported::Updated }));
                 }
-                let mut experiment = foreign;
+                let mut experiment = Experiment { workspace, ..foreign };
                 let there = experiment.id;
                 if there < 0 || store::lock_experiment(tx, there, true)?.is_some() {
                     experiment.id = store::next_experiment_id(tx)?;

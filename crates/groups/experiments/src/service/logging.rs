@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use kernel_series::encode_batch;
 
-use super::runs::{NAME_TAG, active_run};
+use super::runs::NAME_TAG;
 use super::{Experiments, Result};
 use crate::ExperimentError;
 use crate::model::*;
@@ -60,7 +60,7 @@ impl Experiments {
         self.db
             .write(move |tx| {
                 let points_only = params.is_empty() && tags.is_empty();
-                let mut run = active_run(tx, &id, false, points_only)?;
+                let mut run = service.active_run(tx, &id, false, points_only)?;
                 if !points_only {
                     let (mut own_params, mut own_tags) = store::run_texts(tx, &id)?;
                     if !params.is_empty() {
@@ -78,7 +78,7 @@ impl Experiments {
                 }
                 if count > 0 {
                     store::append_tail(tx, &id, seq, points)?;
-                    for metric in of_models {
+                    for metric in service.own_metrics(tx, of_models)? {
                         let newest = ModelMetric {
                             value: metric.point.value,
                             step: metric.point.step,
@@ -113,7 +113,7 @@ impl Experiments {
         let (id, key, service) = (id.to_owned(), key.to_owned(), self.clone());
         self.db
             .write(move |tx| {
-                let run = active_run(tx, &id, false, false)?;
+                let run = service.active_run(tx, &id, false, false)?;
                 let (_, mut tags) = store::run_texts(tx, &id)?;
                 if tags.remove(&key).is_none() {
                     return Err(ExperimentError::TagNotFound { run: id, key });

@@ -9,6 +9,7 @@ mod logging;
 mod models;
 mod runs;
 mod scans;
+mod scope;
 mod uploads;
 mod workspace;
 
@@ -23,6 +24,7 @@ use platform_primitives::Timestamp;
 use crate::ExperimentError;
 use crate::cache::RecordCache;
 use crate::fold::{self, Waiting};
+use crate::homes::Homes;
 use crate::index::RunIndex;
 use crate::ports::Uploads;
 use crate::series::SeriesCache;
@@ -49,6 +51,9 @@ pub struct Experiments {
     /// The last batch number given out.
     pub(crate) seq: Arc<AtomicI64>,
     uploads: Option<Arc<dyn Uploads>>,
+    /// Nothing outside of it is seen; without one, everything is.
+    workspace: Option<Arc<str>>,
+    homes: Arc<Homes>,
 }
 
 impl Experiments {
@@ -63,6 +68,8 @@ impl Experiments {
             waiting: Arc::default(),
             seq: Arc::default(),
             uploads: None,
+            workspace: None,
+            homes: Arc::default(),
         }
     }
 

@@ -22,7 +22,7 @@ impl Experiments {
         self.db
             .write(move |tx| {
                 store::insert_logged_model(tx, &row)?;
-                if let Some(run) = store::lock_run(tx, &row.run_id, true)? {
+                if let Some(run) = service.lock_run(tx, &row.run_id, true)? {
                     tx.after_commit(service.changed(run.experiment_id, &row.run_id));
                 }
                 let event = NewEvent::new(kinds::MODEL_LOGGED, actor, format!("logged_model:{}", row.id));
@@ -35,7 +35,11 @@ impl Experiments {
 
     pub async fn get_logged_model(&self, id: &str) -> Result<LoggedModel> {
         let missing = || ExperimentError::LoggedModelNotFound { id: id.to_owned() };
-        store::logged_model(&self.db, id).await?.ok_or_else(missing)
+        let model = store::logged_model(&self.db, id).await?.ok_or_else(missing)?;
+        match self.sees(model.experiment_id).await? {
+            true => Ok(model),
+            false => Err(missing()),
+        }
     }
 
     pub(crate) async fn set_logged_model_status(
@@ -51,6 +55,7 @@ impl Experiments {
     }
 
     pub(crate) async fn delete_logged_model(&self, actor: &str, id: &str) -> Result<()> {
+        self.get_logged_model(id).await?;
         let (actor, owned, events, now) = (actor.to_owned(), id.to_owned(), self.events.clone(), self.now());
         self.db
             .write(move |tx| {
@@ -114,9 +119,10 @@ impl Experiments {
         datasets: &ModelDatasets,
         ask: &Ask,
     ) -> Result<(Vec<LoggedModel>, Option<String>)> {
+        let experiments = self.seen(experiments).await?;
         if experiments.is_empty() {
             return Ok((Vec::new(), None));
         }
-        store::search_logged_models(&self.db, experiments, datasets, ask).await
+        store::search_logged_models(&self.db, &experiments, datasets, ask).await
     }
 }

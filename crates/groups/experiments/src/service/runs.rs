@@ -56,7 +56,7 @@ impl Experiments {
         let (actor, service) = (actor.to_owned(), self.clone());
         self.db
             .write(move |tx| {
-                match store::lock_experiment(tx, run.experiment_id, true)? {
+                match service.lock_experiment(tx, run.experiment_id, true)? {
                     None => {
                         return Err(ExperimentError::ExperimentNotFound {
                             id: run.experiment_id.to_string(),
@@ -89,7 +89,11 @@ impl Experiments {
 
     pub async fn get_run(&self, id: &str) -> Result<Run> {
         let missing = || ExperimentError::RunNotFound { id: id.to_owned() };
-        store::run_by_id(&self.db, id).await?.ok_or_else(missing)
+        let run = store::run_by_id(&self.db, id).await?.ok_or_else(missing)?;
+        match self.sees(run.experiment_id).await? {
+            true => Ok(run),
+            false => Err(missing()),
+        }
     }
 
     pub async fn get_record(&self, id: &str) -> Result<Arc<RunRecord>> {
@@ -97,7 +101,7 @@ impl Experiments {
         self.records(vec![id.to_owned()]).await?.pop().ok_or_else(missing)
     }
 
-    /// Records of the runs that exist, in the order of `ids`.
+    /// Records of the runs that exist for this handle, in the order of `ids`.
     pub(crate) async fn records(&self, ids: Vec<String>) -> Result<Vec<Arc<RunRecord>>> {
         let mut found: Vec<Option<Arc<RunRecord>>> = Vec::with_capacity(ids.len());
         let mut wanted = Vec::new();
@@ -123,7 +127,7 @@ impl Experiments {
                 found[place] = Some(record);
             }
         }
-        Ok(found.into_iter().flatten().collect())
+        self.seen_records(found.into_iter().flatten().collect()).await
     }
 
     /// The runs of a page and the token of the next one.
@@ -136,7 +140,8 @@ impl Experiments {
         let plan = Arc::new(Plan::new(&ask.filter, &ask.order_by)?);
         let token = ask.token.as_deref().filter(|token| !token.is_empty());
         let token = token.map(|token| Token::decode(token, &plan)).transpose()?;
-        let mut hits = self.index.search(&self.db, experiments, view, &plan, token, ask.limit + 1).await?;
+        let experiments = self.seen(experiments).await?;
+        let mut hits = self.index.search(&self.db, &experiments, view, &plan, token, ask.limit + 1).await?;
         let more = hits.len() > ask.limit;
         hits.truncate(ask.limit);
         let next = hits.last().filter(|_| more).map(Token::encode);
@@ -190,7 +195,7 @@ impl Experiments {
         let (actor, id, service, now) = (actor.to_owned(), id.to_owned(), self.clone(), self.now());
         self.db
             .write(move |tx| {
-                let mut run = active_run(tx, &id, even_deleted, false)?;
+                let mut run = service.active_run(tx, &id, even_deleted, false)?;
                 let before = run.clone();
                 change(&mut run);
                 store::update_run(tx, &run, now)?;
@@ -219,7 +224,8 @@ impl Experiments {
     pub async fn purge_runs(&self, actor: &str, experiment: Option<i64>, before: Timestamp) -> Result<usize> {
         let mut gone = 0;
         loop {
-            let page = store::purgeable_runs(&self.db, experiment, before, 64).await?;
+            let page =
+                store::purgeable_runs(&self.db, self.workspace.as_deref(), experiment, before, 64).await?;
             if page.is_empty() {
                 return Ok(gone);
             }
@@ -228,7 +234,7 @@ impl Experiments {
             self.db
                 .write(move |tx| {
                     for id in &page {
-                        let Some(run) = store::lock_run(tx, id, false)?.filter(|run| run.deleted) else {
+                        let Some(run) = service.lock_run(tx, id, false)?.filter(|run| run.deleted) else {
                             continue;
                         };
                         store::purge_run(tx, id)?;
@@ -242,18 +248,4 @@ impl Experiments {
                 .await?;
         }
     }
-}
-
-pub(super) fn active_run(
-    tx: &mut platform_db::Tx<'_>,
-    id: &str,
-    even_deleted: bool,
-    shared: bool,
-) -> Result<Run> {
-    let missing = || ExperimentError::RunNotFound { id: id.to_owned() };
-    let run = store::lock_run(tx, id, shared)?.ok_or_else(missing)?;
-    if run.deleted && !even_deleted {
-        return Err(ExperimentError::RunDeleted { id: id.to_owned() });
-    }
-    Ok(run)
 }

@@ -22,6 +22,9 @@ pub struct StoredFile {
 impl Experiments {
     /// Who asked for the run, as this server knows its callers; empty for a run that was imported.
     pub async fn creator_of_run(&self, run: &str) -> Result<String> {
+        if self.is_scoped() {
+            self.get_run(run).await?;
+        }
         let filter = EventFilter {
             subject: Some(format!("run:{run}")),
             kind_prefix: Some(kinds::RUN_CREATED.to_owned()),

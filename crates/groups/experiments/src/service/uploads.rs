@@ -80,7 +80,7 @@ impl Upload {
 
 impl Experiments {
     pub(crate) async fn begin_upload(&self, path: &str, parts: i64) -> Result<Upload> {
-        let path = ArtifactPath::parse(path)?;
+        let path = self.writable(path).await?;
         if !(1..=MAX_PARTS).contains(&parts) {
             let rule = format!("expected 1 to {MAX_PARTS}");
             return Err(ExperimentError::invalid_number("num_parts", parts, rule));
@@ -136,7 +136,7 @@ impl Experiments {
 
     /// The file is there when this returns, and the upload is not.
     pub(crate) async fn complete_upload(&self, path: &str, id: &str, named: &[NamedPart]) -> Result<()> {
-        let path = ArtifactPath::parse(path)?;
+        let path = self.writable(path).await?;
         let upload = self.upload_of(id, &path).await?;
         let came = store::upload_parts(&self.db, id).await?;
         let parts = upload.in_order(named, &came)?;
@@ -158,7 +158,7 @@ impl Experiments {
     }
 
     pub(crate) async fn abort_upload(&self, path: &str, id: &str) -> Result<()> {
-        let path = ArtifactPath::parse(path)?;
+        let path = self.writable(path).await?;
         self.upload_of(id, &path).await?;
         let owned = id.to_owned();
         self.db.write(move |tx| store::delete_upload(tx, &owned)).await?;

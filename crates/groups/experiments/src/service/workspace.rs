@@ -98,7 +98,7 @@ impl Experiments {
 
     /// How many runs, deleted ones too, each experiment has.
     pub(crate) async fn run_counts(&self, experiments: &[i64]) -> Result<HashMap<i64, i64>> {
-        store::run_counts(&self.db, experiments).await
+        store::run_counts(&self.db, &self.seen(experiments).await?).await
     }
 
     /// Ids of all runs that match, in order.
@@ -128,6 +128,9 @@ impl Experiments {
             ));
         }
         let plan = Plan::new(filter, &[])?;
+        if !self.sees(experiment).await? {
+            return Err(ExperimentError::ExperimentNotFound { id: experiment.to_string() });
+        }
         self.index.groups(&self.db, experiment, view, plan, (by, metrics), GROUPS_MAX).await
     }
 

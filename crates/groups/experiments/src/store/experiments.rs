@@ -23,16 +23,17 @@ const EXPERIMENTS: Domain<'static> = Domain {
     tie: &[("e.created_ms", false, true), ("e.id", true, true)],
 };
 
-const EXPERIMENT: &str = "e.id, e.name, e.deleted, e.created_ms, e.updated_ms";
+const EXPERIMENT: &str = "e.id, e.name, e.deleted, e.created_ms, e.updated_ms, e.workspace";
+const EXPERIMENT_COLUMNS: usize = 6;
 
 /// Gives the next free number; experiment 0 is the default one.
-pub(crate) fn insert_experiment(tx: &mut Tx<'_>, name: &str, now: Timestamp) -> Result<i64> {
+pub(crate) fn insert_experiment(tx: &mut Tx<'_>, workspace: &str, name: &str, now: Timestamp) -> Result<i64> {
     let row = tx.query_one("SELECT COALESCE(MAX(id), -1) + 1 FROM experiments", args![])?;
     let id = row.map_or(Ok(0), |row| row.int(0))?;
     let inserted = tx.execute(
-        "INSERT INTO experiments (id, name, deleted, created_ms, updated_ms) VALUES ($1, $2, $3, $4, $4) \
-         ON CONFLICT (name) DO NOTHING",
-        args![id, name, false, now.as_millis()],
+        "INSERT INTO experiments (id, name, deleted, created_ms, updated_ms, workspace) \
+         VALUES ($1, $2, $3, $4, $4, $5) ON CONFLICT (workspace, name) DO NOTHING",
+        args![id, name, false, now.as_millis(), workspace],
     )?;
     if inserted == 0 {
         return Err(ExperimentError::ExperimentExists { name: name.to_owned() });
@@ -79,9 +80,22 @@ pub(crate) fn delete_experiment_tag(tx: &mut Tx<'_>, id: i64, key: &str) -> Resu
     Ok(gone == 1)
 }
 
-pub(crate) async fn experiment_by(db: &Db, column: &'static str, value: Value) -> Result<Option<Experiment>> {
-    let sql = format!("SELECT {EXPERIMENT} FROM experiments e WHERE e.{column} = $1");
-    let Some(row) = db.read_one(sql, vec![value]).await? else { return Ok(None) };
+pub(crate) async fn experiment_by_id(db: &Db, id: i64) -> Result<Option<Experiment>> {
+    one_experiment(db, "e.id = $1", args![id]).await
+}
+
+/// By the unique index on names.
+pub(crate) async fn experiment_by_name(db: &Db, workspace: &str, name: &str) -> Result<Option<Experiment>> {
+    one_experiment(db, "e.workspace = $1 AND e.name = $2", args![workspace, name]).await
+}
+
+async fn one_experiment(
+    db: &Db,
+    condition: &'static str,
+    arguments: Vec<Value>,
+) -> Result<Option<Experiment>> {
+    let sql = format!("SELECT {EXPERIMENT} FROM experiments e WHERE {condition}");
+    let Some(row) = db.read_one(sql, arguments).await? else { return Ok(None) };
     let mut experiment = experiment(&row)?;
     experiment.tags = pairs(db, "experiment_tags", "experiment_id", experiment.id.into()).await?;
     Ok(Some(experiment))
@@ -90,11 +104,16 @@ pub(crate) async fn experiment_by(db: &Db, column: &'static str, value: Value) -
 /// Newest first unless the order says otherwise; the token of the next page.
 pub(crate) async fn search_experiments(
     db: &Db,
+    workspace: Option<&str>,
     view: View,
     ask: &Ask,
 ) -> Result<(Vec<Experiment>, Option<String>)> {
-    let from = format!("FROM experiments e WHERE 1 = 1{}", view.condition("e"));
-    let paged = search::paged(&EXPERIMENTS, (EXPERIMENT, 5), &from, Vec::new(), ask)?;
+    let (within, arguments) = match workspace {
+        Some(workspace) => ("e.workspace = $1", args![workspace]),
+        None => ("1 = 1", args![]),
+    };
+    let from = format!("FROM experiments e WHERE {within}{}", view.condition("e"));
+    let paged = search::paged(&EXPERIMENTS, (EXPERIMENT, EXPERIMENT_COLUMNS), &from, arguments, ask)?;
     let mut rows = db.read(paged.sql.clone(), paged.arguments.clone()).await?;
     let token = paged.cut(&mut rows);
     let mut found: Vec<Experiment> = rows.iter().map(experiment).collect::<Result<_>>()?;
@@ -114,6 +133,22 @@ pub(crate) async fn search_experiments(
     Ok((found, token))
 }
 
+/// The workspace of an experiment, deleted or not.
+pub(crate) async fn home_of(db: &Db, id: i64) -> Result<Option<String>> {
+    let row = db.read_one("SELECT workspace FROM experiments WHERE id = $1", args![id]).await?;
+    row.map(|row| Ok(row.string(0)?)).transpose()
+}
+
+pub(crate) fn home_within(tx: &mut Tx<'_>, id: i64) -> Result<Option<String>> {
+    let row = tx.query_one("SELECT workspace FROM experiments WHERE id = $1", args![id])?;
+    row.map(|row| Ok(row.string(0)?)).transpose()
+}
+
+pub(crate) async fn count_experiments(db: &Db, workspace: &str) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM experiments WHERE workspace = $1";
+    Ok(db.read_one(sql, args![workspace]).await?.map_or(Ok(0), |row| row.int(0))?)
+}
+
 fn experiment(row: &Row) -> Result<Experiment> {
     Ok(Experiment {
         id: row.int(0)?,
@@ -121,6 +156,7 @@ fn experiment(row: &Row) -> Result<Experiment> {
         deleted: row.bool(2)?,
         created: Timestamp::from_millis(row.int(3)?),
         updated: Timestamp::from_millis(row.int(4)?),
+        workspace: row.string(5)?,
         tags: Default::default(),
     })
 }

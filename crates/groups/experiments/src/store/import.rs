@@ -6,8 +6,9 @@ use super::{Result, put_experiment_tag};
 use crate::model::Experiment;
 
 /// By the unique index on names; deleted experiments keep theirs.
-pub(crate) fn experiment_named(tx: &mut Tx<'_>, name: &str) -> Result<Option<i64>> {
-    let row = tx.query_one("SELECT id FROM experiments WHERE name = $1", args![name])?;
+pub(crate) fn experiment_named(tx: &mut Tx<'_>, workspace: &str, name: &str) -> Result<Option<i64>> {
+    let sql = "SELECT id FROM experiments WHERE workspace = $1 AND name = $2";
+    let row = tx.query_one(sql, args![workspace, name])?;
     row.map(|row| Ok(row.int(0)?)).transpose()
 }
 
@@ -19,13 +20,14 @@ pub(crate) fn next_experiment_id(tx: &mut Tx<'_>) -> Result<i64> {
 /// With its id, its times and its tags.
 pub(crate) fn insert_imported_experiment(tx: &mut Tx<'_>, experiment: &Experiment) -> Result<()> {
     tx.execute(
-        "INSERT INTO experiments (id, name, deleted, created_ms, updated_ms) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO experiments (id, name, deleted, created_ms, updated_ms, workspace) VALUES ($1, $2, $3, $4, $5, $6)",
         args![
             experiment.id,
             &experiment.name,
             experiment.deleted,
             experiment.created.as_millis(),
-            experiment.updated.as_millis()
+            experiment.updated.as_millis(),
+            &experiment.workspace
         ],
     )?;
     for (key, value) in &experiment.tags {

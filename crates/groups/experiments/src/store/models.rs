@@ -95,6 +95,12 @@ pub(crate) fn delete_logged_model(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> 
     Ok(changed == 1)
 }
 
+/// The experiment of a logged model, deleted or not.
+pub(crate) fn experiment_of_model(tx: &mut Tx<'_>, id: &str) -> Result<Option<i64>> {
+    let row = tx.query_one("SELECT experiment_id FROM logged_models WHERE id = $1", args![id])?;
+    row.map(|row| Ok(row.int(0)?)).transpose()
+}
+
 pub(crate) fn put_model_field(tx: &mut Tx<'_>, id: &str, kind: &str, key: &str, value: &str) -> Result<()> {
     tx.execute(
         "INSERT INTO logged_model_fields (model_id, kind, key, value) VALUES ($1, $2, $3, $4) \

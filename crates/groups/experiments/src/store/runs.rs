@@ -204,16 +204,27 @@ fn with_tail(rows: &mut impl Rows, answer: &[Row]) -> Result<Vec<StoredRun>> {
 /// Deleted runs whose deletion is older than `before`; at most `limit`.
 pub(crate) async fn purgeable_runs(
     db: &Db,
+    workspace: Option<&str>,
     experiment: Option<i64>,
     before: Timestamp,
     limit: usize,
 ) -> Result<Vec<String>> {
-    let only = if experiment.is_some() { " AND experiment_id = $3" } else { "" };
+    let mut only = String::new();
+    if experiment.is_some() {
+        only.push_str(" AND experiment_id = $3");
+    }
+    if workspace.is_some() {
+        let hole = if experiment.is_some() { 4 } else { 3 };
+        only.push_str(&format!(
+            " AND experiment_id IN (SELECT id FROM experiments WHERE workspace = ${hole})"
+        ));
+    }
     let sql = format!(
         "SELECT id FROM runs WHERE deleted_ms IS NOT NULL AND deleted_ms <= $1{only} ORDER BY id LIMIT $2"
     );
     let mut arguments = args![before.as_millis(), limit as i64];
     arguments.extend(experiment.map(platform_db::Value::Int));
+    arguments.extend(workspace.map(platform_db::Value::from));
     let rows = db.read(sql, arguments).await?;
     rows.iter().map(|row| Ok(row.string(0)?)).collect()
 }

@@ -4,6 +4,7 @@ use axum::extract::{Query as UrlQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use platform_ui::{PageHead, count, short_time};
 use platform_web::dialect::PageResult;
+use platform_web::mlflow::DEFAULT_WORKSPACE;
 use platform_web::mlflow::search::Ask;
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +69,10 @@ pub(super) async fn list(
             runs: count(runs.get(&experiment.id).map_or(0, |runs| runs.unsigned_abs())),
             note: experiment.tags.get("mlflow.note.content").cloned().unwrap_or_default(),
             id: experiment.id,
-            name: experiment.name,
+            name: match experiment.workspace.as_str() {
+                DEFAULT_WORKSPACE => experiment.name,
+                workspace => format!("{workspace} / {}", experiment.name),
+            },
             created: short_time(experiment.created),
             updated: short_time(experiment.updated),
         })

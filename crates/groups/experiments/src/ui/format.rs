@@ -2,6 +2,7 @@
 
 use kernel_series::Summary;
 use platform_primitives::Timestamp;
+pub(super) use platform_ui::encoded;
 
 use crate::model::{RunRecord, RunStatus};
 
@@ -105,18 +106,6 @@ pub(super) fn slot(run: &str) -> u32 {
     let hash =
         run.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     (hash ^ (hash >> 16)) % SLOTS
-}
-
-/// Text as a part of a query: everything but letters, digits and `-_.~` is escaped.
-pub(super) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 /// `a=1&b=2` without what is empty.

@@ -6,6 +6,7 @@ mod import;
 mod multipart;
 mod points;
 mod search;
+mod workspaces;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,7 @@ use platform_db::Engine;
 use platform_events::EventFilter;
 use platform_testkit::{TestDb, both_engines};
 use platform_ui::Ui;
+use platform_web::mlflow::KnownWorkspaces;
 use platform_web::{EdgeConfig, bind, serve};
 use serde_json::{Value, json};
 
@@ -58,6 +60,8 @@ impl Server {
             Experiments::new(test.db.clone(), test.events.clone(), blobs.clone()).with_uploads(heard.clone());
         let authenticator = Authenticator::new(test.db.clone(), test.clock.clone(), "owner@here");
         let surfaces = group_experiments::group(&experiments, &Ui::new(&[]).unwrap()).surfaces;
+        let known: KnownWorkspaces = Arc::new(|name: &str| name.starts_with("team-"));
+        let surfaces = surfaces.into_iter().map(|surface| surface.among(Arc::clone(&known))).collect();
         let config = EdgeConfig { authenticator, extra_hosts: Arc::from([]) };
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();

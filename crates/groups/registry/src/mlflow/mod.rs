@@ -2,6 +2,7 @@
 
 mod models;
 mod query;
+mod shelf;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -11,11 +12,14 @@ use http::Method;
 use platform_auth::Permission::{Read, Track};
 use platform_web::dialect::{Dialect, MlflowResult};
 pub(super) use platform_web::mlflow::Pair;
+use platform_web::mlflow::Unscoped;
 use platform_web::{Access, Routes, Surface};
 use serde_json::{Value, json};
 
 use crate::Registry;
+use crate::full_name::split_name;
 use crate::model::{ModelEntry, ModelVersion, RegisteredModel};
+use shelf::Shelf;
 
 type Answer = MlflowResult<Json<Value>>;
 
@@ -54,7 +58,7 @@ pub(crate) fn surface(service: &Registry) -> Surface {
     for path in ["/model-versions/get-artifact", "//model-versions/get-artifact"] {
         routes = routes.get(path, READ, versions::get_artifact);
     }
-    routes.with_state(service.clone())
+    routes.with_state(Unscoped::new(Shelf::new(service)))
 }
 
 fn pairs(list: Vec<Pair>) -> BTreeMap<String, String> {
@@ -76,7 +80,7 @@ fn model_json(model: &RegisteredModel, latest: &[ModelVersion]) -> Value {
         .map(|(alias, version)| json!({"alias": alias, "version": version.to_string()}))
         .collect();
     json!({
-        "name": model.name,
+        "name": split_name(&model.name).1,
         "description": model.description,
         "creation_timestamp": model.created,
         "last_updated_timestamp": model.updated,
@@ -95,7 +99,7 @@ fn version_json(version: &ModelVersion) -> Value {
     // Unmodified clients see here where the version stands, and what was decided on it.
     tags.extend(version.decided_tags().into_iter().map(|(key, value)| json!({"key": key, "value": value})));
     json!({
-        "name": version.model,
+        "name": split_name(&version.model).1,
         "version": version.version.to_string(),
         "creation_timestamp": version.created,
         "last_updated_timestamp": version.updated,

@@ -1,14 +1,15 @@
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use platform_web::Caller;
-use platform_web::mlflow::MlflowJson;
+use platform_web::mlflow::{MlflowJson, Scoped};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::query::{Params, whole};
+use super::shelf::Shelf;
 use super::{Answer, Pair, entry_json, model_json, pairs, version_json, versions_json};
+use crate::RegistryError;
 use crate::model::Stage;
-use crate::{Registry, RegistryError};
 
 #[derive(Deserialize)]
 pub(super) struct Create {
@@ -19,22 +20,24 @@ pub(super) struct Create {
 }
 
 pub(super) async fn create(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Create>,
 ) -> Answer {
     let description = body.description.unwrap_or_default();
-    let model = service.create_model(&caller.name, &body.name, &description, pairs(body.tags)).await?;
+    let (service, name) = shelf.new_model("name", &body.name)?;
+    let model = service.create_model(&caller.name, &name, &description, pairs(body.tags)).await?;
     Ok(Json(json!({"registered_model": model_json(&model, &[])})))
 }
 
-pub(super) async fn get(State(service): State<Registry>, Query(query): Query<Params>) -> Answer {
-    let entry = service.get_model_entry(query.text("name")?).await?;
+pub(super) async fn get(Scoped(shelf): Scoped<Shelf>, Query(query): Query<Params>) -> Answer {
+    let (service, name) = shelf.model(query.text("name")?)?;
+    let entry = service.get_model_entry(&name).await?;
     Ok(Json(json!({"registered_model": entry_json(&entry)})))
 }
 
-pub(super) async fn search(State(service): State<Registry>, Query(query): Query<Params>) -> Answer {
-    let page = service.search_models(query.search()?).await?;
+pub(super) async fn search(Scoped(shelf): Scoped<Shelf>, Query(query): Query<Params>) -> Answer {
+    let page = shelf.to_search().search_models(query.search()?).await?;
     let models: Vec<_> = page.items.iter().map(entry_json).collect();
     Ok(Json(json!({"registered_models": models, "next_page_token": page.next})))
 }
@@ -47,12 +50,13 @@ pub(super) struct Update {
 }
 
 pub(super) async fn update(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Update>,
 ) -> Answer {
-    service.describe_model(&caller.name, &body.name, body.description).await?;
-    let entry = service.get_model_entry(&body.name).await?;
+    let (service, name) = shelf.model(&body.name)?;
+    service.describe_model(&caller.name, &name, body.description).await?;
+    let entry = service.get_model_entry(&name).await?;
     Ok(Json(json!({"registered_model": entry_json(&entry)})))
 }
 
@@ -64,11 +68,13 @@ pub(super) struct Rename {
 }
 
 pub(super) async fn rename(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Rename>,
 ) -> Answer {
-    let entry = service.rename_model(&caller.name, &body.name, &body.new_name).await?;
+    let (_, new_name) = shelf.new_model("new_name", &body.new_name)?;
+    let (service, name) = shelf.model(&body.name)?;
+    let entry = service.rename_model(&caller.name, &name, &new_name).await?;
     Ok(Json(json!({"registered_model": entry_json(&entry)})))
 }
 
@@ -78,11 +84,12 @@ pub(super) struct ByName {
 }
 
 pub(super) async fn delete(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<ByName>,
 ) -> Answer {
-    service.delete_model(&caller.name, &body.name).await?;
+    let (service, name) = shelf.model(&body.name)?;
+    service.delete_model(&caller.name, &name).await?;
     Ok(Json(json!({})))
 }
 
@@ -94,21 +101,23 @@ pub(super) struct Tag {
 }
 
 pub(super) async fn set_tag(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Tag>,
 ) -> Answer {
     let value = Some(body.value.unwrap_or_default());
-    service.set_model_tag(&caller.name, &body.name, body.key, value).await?;
+    let (service, name) = shelf.model(&body.name)?;
+    service.set_model_tag(&caller.name, &name, body.key, value).await?;
     Ok(Json(json!({})))
 }
 
 pub(super) async fn delete_tag(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Tag>,
 ) -> Answer {
-    service.set_model_tag(&caller.name, &body.name, body.key, None).await?;
+    let (service, name) = shelf.model(&body.name)?;
+    service.set_model_tag(&caller.name, &name, body.key, None).await?;
     Ok(Json(json!({})))
 }
 
@@ -120,22 +129,23 @@ pub(super) struct Latest {
 }
 
 pub(super) async fn latest_versions(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     MlflowJson(body): MlflowJson<Latest>,
 ) -> Answer {
-    latest(&service, &body.name, &body.stages).await
+    latest(&shelf, &body.name, &body.stages).await
 }
 
 pub(super) async fn latest_versions_by_query(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Query(query): Query<Params>,
 ) -> Answer {
-    latest(&service, query.text("name")?, &query.list("stages")).await
+    latest(&shelf, query.text("name")?, &query.list("stages")).await
 }
 
-async fn latest(service: &Registry, name: &str, stages: &[String]) -> Answer {
+async fn latest(shelf: &Shelf, name: &str, stages: &[String]) -> Answer {
     let stages: Result<Vec<Stage>, RegistryError> = stages.iter().map(|stage| Stage::parse(stage)).collect();
-    let latest = service.latest_versions(name, &stages?).await?;
+    let (service, name) = shelf.model(name)?;
+    let latest = service.latest_versions(&name, &stages?).await?;
     Ok(Json(json!({"model_versions": versions_json(&latest)})))
 }
 
@@ -147,27 +157,30 @@ pub(super) struct Alias {
     version: Option<String>,
 }
 
-pub(super) async fn get_alias(State(service): State<Registry>, Query(query): Query<Params>) -> Answer {
-    let version = service.version_by_alias(query.text("name")?, query.text("alias")?).await?;
+pub(super) async fn get_alias(Scoped(shelf): Scoped<Shelf>, Query(query): Query<Params>) -> Answer {
+    let (service, name) = shelf.model(query.text("name")?)?;
+    let version = service.version_by_alias(&name, query.text("alias")?).await?;
     Ok(Json(json!({"model_version": version_json(&version)})))
 }
 
 pub(super) async fn set_alias(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Alias>,
 ) -> Answer {
     let text = body.version.ok_or(RegistryError::Missing { field: "version" })?;
     let version = whole("version", &text)?;
-    service.set_alias(&caller.name, &body.name, &body.alias, Some(version)).await?;
+    let (service, name) = shelf.model(&body.name)?;
+    service.set_alias(&caller.name, &name, &body.alias, Some(version)).await?;
     Ok(Json(json!({})))
 }
 
 pub(super) async fn delete_alias(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Alias>,
 ) -> Answer {
-    service.set_alias(&caller.name, &body.name, &body.alias, None).await?;
+    let (service, name) = shelf.model(&body.name)?;
+    service.set_alias(&caller.name, &name, &body.alias, None).await?;
     Ok(Json(json!({})))
 }

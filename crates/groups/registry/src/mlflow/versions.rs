@@ -1,18 +1,19 @@
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::response::{IntoResponse as _, Response};
 use http::header;
 use platform_web::Caller;
 use platform_web::dialect::MlflowResult;
-use platform_web::mlflow::MlflowJson;
+use platform_web::mlflow::{MlflowJson, Scoped};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::query::{Params, whole};
+use super::shelf::Shelf;
 use super::{Answer, Pair, pairs, version_json, versions_json};
+use crate::RegistryError;
 use crate::service::NewVersion;
-use crate::{Registry, RegistryError};
 
 #[derive(Deserialize)]
 pub(super) struct Create {
@@ -27,12 +28,13 @@ pub(super) struct Create {
 }
 
 pub(super) async fn create(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Create>,
 ) -> Answer {
+    let (service, model) = shelf.new_model("name", &body.name)?;
     let new = NewVersion {
-        model: body.name,
+        model,
         source: body.source,
         run_id: body.run_id.unwrap_or_default(),
         run_link: body.run_link.unwrap_or_default(),
@@ -44,20 +46,22 @@ pub(super) async fn create(
     Ok(Json(json!({"model_version": version_json(&version)})))
 }
 
-pub(super) async fn get(State(service): State<Registry>, Query(query): Query<Params>) -> Answer {
+pub(super) async fn get(Scoped(shelf): Scoped<Shelf>, Query(query): Query<Params>) -> Answer {
     let number = whole("version", query.text("version")?)?;
-    let version = service.get_version(query.text("name")?, number).await?;
+    let (service, name) = shelf.model(query.text("name")?)?;
+    let version = service.get_version(&name, number).await?;
     Ok(Json(json!({"model_version": version_json(&version)})))
 }
 
-pub(super) async fn download_uri(State(service): State<Registry>, Query(query): Query<Params>) -> Answer {
+pub(super) async fn download_uri(Scoped(shelf): Scoped<Shelf>, Query(query): Query<Params>) -> Answer {
     let number = whole("version", query.text("version")?)?;
-    let version = service.get_version(query.text("name")?, number).await?;
+    let (service, name) = shelf.model(query.text("name")?)?;
+    let version = service.get_version(&name, number).await?;
     Ok(Json(json!({"artifact_uri": version.location})))
 }
 
-pub(super) async fn search(State(service): State<Registry>, Query(query): Query<Params>) -> Answer {
-    let page = service.search_versions(query.search()?).await?;
+pub(super) async fn search(Scoped(shelf): Scoped<Shelf>, Query(query): Query<Params>) -> Answer {
+    let page = shelf.to_search().search_versions(query.search()?).await?;
     Ok(Json(json!({"model_versions": versions_json(&page.items), "next_page_token": page.next})))
 }
 
@@ -70,12 +74,13 @@ pub(super) struct Update {
 }
 
 pub(super) async fn update(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Update>,
 ) -> Answer {
     let number = whole("version", &body.version)?;
-    let version = service.describe_version(&caller.name, &body.name, number, body.description).await?;
+    let (service, name) = shelf.model(&body.name)?;
+    let version = service.describe_version(&caller.name, &name, number, body.description).await?;
     Ok(Json(json!({"model_version": version_json(&version)})))
 }
 
@@ -89,13 +94,14 @@ pub(super) struct Transition {
 }
 
 pub(super) async fn transition_stage(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Transition>,
 ) -> Answer {
     let number = whole("version", &body.version)?;
     let archive = body.archive_existing_versions;
-    let version = service.put_in_stage(&caller.name, &body.name, number, &body.stage, archive).await?;
+    let (service, name) = shelf.model(&body.name)?;
+    let version = service.put_in_stage(&caller.name, &name, number, &body.stage, archive).await?;
     Ok(Json(json!({"model_version": version_json(&version)})))
 }
 
@@ -106,11 +112,12 @@ pub(super) struct Key {
 }
 
 pub(super) async fn delete(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(key): MlflowJson<Key>,
 ) -> Answer {
-    service.delete_version(&caller.name, &key.name, whole("version", &key.version)?).await?;
+    let (service, name) = shelf.model(&key.name)?;
+    service.delete_version(&caller.name, &name, whole("version", &key.version)?).await?;
     Ok(Json(json!({})))
 }
 
@@ -123,23 +130,25 @@ pub(super) struct Tag {
 }
 
 pub(super) async fn set_tag(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Tag>,
 ) -> Answer {
     let number = whole("version", &body.version)?;
     let value = Some(body.value.unwrap_or_default());
-    service.set_version_tag(&caller.name, &body.name, number, body.key, value).await?;
+    let (service, name) = shelf.model(&body.name)?;
+    service.set_version_tag(&caller.name, &name, number, body.key, value).await?;
     Ok(Json(json!({})))
 }
 
 pub(super) async fn delete_tag(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Tag>,
 ) -> Answer {
     let number = whole("version", &body.version)?;
-    service.set_version_tag(&caller.name, &body.name, number, body.key, None).await?;
+    let (service, name) = shelf.model(&body.name)?;
+    service.set_version_tag(&caller.name, &name, number, body.key, None).await?;
     Ok(Json(json!({})))
 }
 
@@ -152,13 +161,14 @@ pub(super) struct FileOfVersion {
 
 /// Whatever a client logged is handed back as bytes: never shown as a page of ours.
 pub(super) async fn get_artifact(
-    State(service): State<Registry>,
+    Scoped(shelf): Scoped<Shelf>,
     Query(query): Query<FileOfVersion>,
 ) -> MlflowResult<Response> {
     if query.path.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(RegistryError::HostilePath.into());
     }
-    let (size, bytes) = service.open_file(&query.name, query.version, &query.path).await?;
+    let (service, name) = shelf.model(&query.name)?;
+    let (size, bytes) = service.open_file(&name, query.version, &query.path).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_LENGTH, size.to_string()),

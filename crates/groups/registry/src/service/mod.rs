@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use platform_db::{Db, Tx};
 use platform_events::{Events, NewEvent};
+use platform_web::mlflow::Within;
 use regex::Regex;
 use serde_json::Value;
 
@@ -35,11 +36,19 @@ pub struct Registry {
     logged_models: Arc<dyn LoggedModels>,
     source_pattern: Option<Regex>,
     governing: Option<Arc<files::Governing>>,
+    /// Searches find only its models; without one, all.
+    workspace: Option<Arc<str>>,
+}
+
+impl Within for Registry {
+    fn within(&self, workspace: &str) -> Self {
+        Self { workspace: Some(workspace.into()), ..self.clone() }
+    }
 }
 
 impl Registry {
     pub fn new(db: Db, events: Events, logged_models: Arc<dyn LoggedModels>) -> Self {
-        Self { db, events, logged_models, source_pattern: None, governing: None }
+        Self { db, events, logged_models, source_pattern: None, governing: None, workspace: None }
     }
 
     /// Takes only versions in whose source the pattern is found.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Registry, Result, locked_model};
 use crate::model::{ModelEntry, ModelVersion, RegisteredModel, Stage};
-use crate::names::{check_model_name, check_tag, check_tag_key, check_tags};
+use crate::names::{check_full_name, check_tag, check_tag_key, check_tags};
 use crate::{RegistryError, kinds, store};
 
 impl Registry {
@@ -17,7 +17,7 @@ impl Registry {
         description: &str,
         tags: BTreeMap<String, String>,
     ) -> Result<RegisteredModel> {
-        check_model_name("name", name)?;
+        check_full_name("name", name)?;
         check_tags(&tags)?;
         let model = new_model(name, description, tags, self.events.now());
         let (registry, actor) = (self.clone(), actor.to_owned());
@@ -41,7 +41,7 @@ impl Registry {
 
     /// Makes `project` the owner of the model, which is created if there is none.
     pub async fn claim_model(&self, actor: &str, name: &str, project: &str) -> Result<()> {
-        check_model_name("name", name)?;
+        check_full_name("name", name)?;
         let (registry, actor) = (self.clone(), actor.to_owned());
         let (name, project) = (name.to_owned(), project.to_owned());
         self.db
@@ -96,7 +96,7 @@ impl Registry {
     }
 
     pub(crate) async fn rename_model(&self, actor: &str, name: &str, new_name: &str) -> Result<ModelEntry> {
-        check_model_name("new_name", new_name)?;
+        check_full_name("new_name", new_name)?;
         let (registry, actor) = (self.clone(), actor.to_owned());
         let (name, target) = (name.to_owned(), new_name.to_owned());
         self.db

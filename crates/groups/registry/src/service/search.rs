@@ -67,7 +67,10 @@ impl Registry {
     pub(crate) async fn search_models(&self, search: Search) -> Result<Page<ModelEntry>> {
         let ask = search.ask(&MODELS)?;
         let with_prompts = asks_for_prompts(&ask.filter)?;
-        self.db.snapshot(move |reader| store::search_models(reader, &ask, with_prompts)).await
+        let workspace = self.workspace.clone();
+        self.db
+            .snapshot(move |reader| store::search_models(reader, &ask, with_prompts, workspace.as_deref()))
+            .await
     }
 
     /// The last change first, unless the client wants another order.
@@ -77,6 +80,15 @@ impl Registry {
             ask.order_by.push("last_updated_timestamp DESC".to_owned());
         }
         let with_prompts = asks_for_prompts(&ask.filter)?;
-        self.db.snapshot(move |reader| store::search_versions(reader, &ask, with_prompts)).await
+        let workspace = self.workspace.clone();
+        self.db
+            .snapshot(move |reader| store::search_versions(reader, &ask, with_prompts, workspace.as_deref()))
+            .await
+    }
+
+    /// How many models, prompts too, lie in a workspace.
+    pub async fn count_in(&self, workspace: &str) -> Result<i64> {
+        let workspace = workspace.to_owned();
+        self.db.snapshot(move |reader| store::count_models(reader, &workspace)).await
     }
 }

@@ -4,8 +4,9 @@ use platform_db::Tx;
 use serde_json::{Value, json};
 
 use super::{Registry, Result, locked_model, locked_version, no_version};
+use crate::full_name::{full_name, split_name};
 use crate::model::{ModelVersion, RegisteredModel, Stage, VersionState};
-use crate::names::{PROMPT_TAG, check_model_name, check_tag, check_tag_key, check_tags, is_reserved};
+use crate::names::{PROMPT_TAG, check_full_name, check_tag, check_tag_key, check_tags, is_reserved};
 use crate::source::{ModelUri, check_source, model_uri};
 use crate::{RegistryError, kinds, store};
 
@@ -31,7 +32,7 @@ impl NewVersion {
 
 impl Registry {
     pub(crate) async fn create_version(&self, actor: &str, new: NewVersion) -> Result<ModelVersion> {
-        check_model_name("name", &new.model)?;
+        check_full_name("name", &new.model)?;
         if self.source_pattern.as_ref().is_some_and(|pattern| !pattern.is_match(&new.source)) {
             let rule = "It is not among the sources that this server takes";
             return Err(RegistryError::Source { source_uri: new.source, rule });
@@ -97,7 +98,9 @@ impl Registry {
                 version.logged_model_id = id.to_owned();
             }
             Some(ModelUri::Version(name, number)) => {
-                let original = self.get_version(name, number).await?;
+                // A source names a model of the version's own workspace.
+                let named = full_name(split_name(&version.model).0, name);
+                let original = self.get_version(&named, number).await?;
                 version.location = original.location;
                 if version.logged_model_id.is_empty() {
                     version.logged_model_id = original.logged_model_id;
@@ -112,7 +115,7 @@ impl Registry {
         }
         // A client that registers a logged model names no run: the logged model knows it.
         if version.run_id.is_empty() && !version.logged_model_id.is_empty() {
-            version.run_id = self.logged_models.run_of(&version.logged_model_id).await?;
+            version.run_id = self.logged_models.run_of(&version.model, &version.logged_model_id).await?;
         }
         Ok(version)
     }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use platform_db::{Row, Tx, args};
+use platform_db::{Row, Tx, Value, args};
 use platform_primitives::{Page, Timestamp};
+use platform_web::mlflow::DEFAULT_WORKSPACE;
 use platform_web::mlflow::search::{self, Ask, Domain, Side};
 
 use super::versions::latest_versions;
@@ -52,6 +53,47 @@ pub(super) fn no_prompts(model: &str) -> String {
         " AND NOT EXISTS (SELECT 1 FROM registered_model_tags p WHERE p.model = {model} \
          AND p.key = 'mlflow.prompt.is_prompt' AND LOWER(p.value) = 'true')"
     )
+}
+
+/// Names of models as one workspace sees them.
+pub(super) struct Names {
+    /// Finds the workspace's; it comes before all other arguments.
+    pub condition: String,
+    pub arguments: Vec<Value>,
+    /// The name without its workspace.
+    pub plain: String,
+}
+
+impl Names {
+    pub fn within(workspace: Option<&str>, column: &str) -> Self {
+        let (condition, arguments, plain) = match workspace {
+            None => ("1 = 1".to_owned(), Vec::new(), column.to_owned()),
+            Some(DEFAULT_WORKSPACE) => (format!("{column} NOT LIKE '%/%'"), Vec::new(), column.to_owned()),
+            Some(workspace) => {
+                let prefix = format!("{workspace}/");
+                let length = prefix.chars().count();
+                let condition = format!("SUBSTR({column}, 1, {length}) = $1");
+                (condition, args![prefix], format!("SUBSTR({column}, {})", length + 1))
+            }
+        };
+        Self { condition, arguments, plain }
+    }
+}
+
+/// The attributes of a search, with `plain` for the name.
+pub(super) fn with_name<'d>(domain: &Domain<'d>, plain: &'d str) -> Vec<(&'d str, &'d str, bool)> {
+    let attribute = |(key, column, numeric): &(&'d str, &'d str, bool)| match *key {
+        "name" => (*key, plain, *numeric),
+        _ => (*key, *column, *numeric),
+    };
+    domain.attributes.iter().map(attribute).collect()
+}
+
+pub(crate) fn count_models(reader: &mut impl Reader, workspace: &str) -> Result<i64> {
+    let Names { condition, arguments, .. } = Names::within(Some(workspace), "name");
+    let rows =
+        reader.rows(&format!("SELECT COUNT(*) FROM registered_models WHERE {condition}"), arguments)?;
+    Ok(rows.first().map_or(Ok(0), |row| row.int(0))?)
 }
 
 /// Whether the model was new; one of that name is left as it is.
@@ -164,10 +206,14 @@ pub(crate) fn search_models(
     reader: &mut impl Reader,
     ask: &Ask,
     with_prompts: bool,
+    workspace: Option<&str>,
 ) -> Result<Page<ModelEntry>> {
     let hidden = if with_prompts { String::new() } else { no_prompts("registered_models.name") };
-    let from = format!("FROM registered_models WHERE 1 = 1{hidden}");
-    let paged = search::paged(&MODELS, (MODEL, MODEL_COLUMNS), &from, Vec::new(), ask)?;
+    let Names { condition, arguments, plain } = Names::within(workspace, "name");
+    let from = format!("FROM registered_models WHERE {condition}{hidden}");
+    let attributes = with_name(&MODELS, &plain);
+    let domain = Domain { attributes: &attributes, ..MODELS };
+    let paged = search::paged(&domain, (MODEL, MODEL_COLUMNS), &from, arguments, ask)?;
     let mut rows = reader.rows(&paged.sql, paged.arguments.clone())?;
     let next = paged.cut(&mut rows);
     let mut models = rows.iter().map(bare_model).collect::<Result<Vec<_>>>()?;

@@ -6,7 +6,7 @@ use platform_db::{Row, Tx, Value, args};
 use platform_primitives::{Page, Timestamp};
 use platform_web::mlflow::search::{self, Ask, Domain, Side};
 
-use super::models::no_prompts;
+use super::models::{Names, no_prompts, with_name};
 use super::{CHUNK, Reader, Result, list_of};
 use crate::RegistryError;
 use crate::model::{ModelVersion, Stage, VersionState};
@@ -164,10 +164,14 @@ pub(crate) fn search_versions(
     reader: &mut impl Reader,
     ask: &Ask,
     with_prompts: bool,
+    workspace: Option<&str>,
 ) -> Result<Page<ModelVersion>> {
     let hidden = if with_prompts { String::new() } else { no_prompts("v.model") };
-    let from = format!("FROM model_versions v WHERE 1 = 1{hidden}");
-    let paged = search::paged(&VERSIONS, (VERSION, VERSION_COLUMNS), &from, Vec::new(), ask)?;
+    let Names { condition, arguments, plain } = Names::within(workspace, "v.model");
+    let from = format!("FROM model_versions v WHERE {condition}{hidden}");
+    let attributes = with_name(&VERSIONS, &plain);
+    let domain = Domain { attributes: &attributes, ..VERSIONS };
+    let paged = search::paged(&domain, (VERSION, VERSION_COLUMNS), &from, arguments, ask)?;
     let mut rows = reader.rows(&paged.sql, paged.arguments.clone())?;
     let next = paged.cut(&mut rows);
     let mut items = rows.iter().map(bare_version).collect::<Result<Vec<_>>>()?;

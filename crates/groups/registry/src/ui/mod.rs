@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use platform_auth::Permission::{Approve, Read};
 use platform_primitives::Fault;
-use platform_ui::{EventLine, PageHead, Ui, number, short_time};
+use platform_ui::{EventLine, PageHead, Ui, encoded, number, short_time};
 use platform_web::dialect::{Dialect, PageResult};
 use platform_web::{Access, Caller, Routes, Surface};
 use serde::{Deserialize, Serialize};
@@ -187,7 +187,7 @@ async fn version(
     };
     let head = PageHead {
         section: "models",
-        path: format!("/models/{model}/{number}"),
+        path: format!("/models/{}/{number}", encoded(&model)),
         title: format!("{model} version {number}"),
     };
     Ok(pages.ui.page("registry/version.html", &head, &view)?)
@@ -246,7 +246,7 @@ async fn decide(
 /// The page again, or what went wrong.
 fn back(model: &str, number: i64, outcome: Result<ModelVersion, RegistryError>) -> Response {
     match outcome {
-        Ok(_) => Redirect::to(&format!("/models/{model}/{number}")).into_response(),
+        Ok(_) => Redirect::to(&format!("/models/{}/{number}", encoded(model))).into_response(),
         Err(error) => Dialect::Page.render(&error as &dyn Fault),
     }
 }

@@ -5,6 +5,7 @@
 mod governance;
 mod protocol;
 mod rules;
+mod workspaces;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,7 @@ use platform_primitives::Failure;
 use platform_signing::SigningKey;
 use platform_testkit::{TestDb, both_engines};
 use platform_ui::Ui;
+use platform_web::mlflow::KnownWorkspaces;
 use platform_web::{EdgeConfig, bind, serve};
 use serde_json::{Value, json};
 
@@ -37,7 +39,7 @@ struct OneRun {
 
 #[async_trait]
 impl LoggedModels for OneRun {
-    async fn run_of(&self, _logged_model: &str) -> Result<String, Failure> {
+    async fn run_of(&self, _model: &str, _logged_model: &str) -> Result<String, Failure> {
         Ok("run-7".to_owned())
     }
 
@@ -81,6 +83,8 @@ impl Server {
         let templates = group_registry::group(&registry, &Ui::new(&[]).unwrap()).templates;
         let ui = Ui::new(&[templates]).unwrap();
         let surfaces = group_registry::group(&registry, &ui).surfaces;
+        let known: KnownWorkspaces = Arc::new(|name: &str| name.starts_with("team-"));
+        let surfaces = surfaces.into_iter().map(|surface| surface.among(Arc::clone(&known))).collect();
         let config = EdgeConfig { authenticator: authenticator.clone(), extra_hosts: Arc::from([]) };
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::Html;
 use platform_auth::Permission::Read;
-use platform_ui::{PageHead, Ui, count, percent, short_time};
+use platform_ui::{PageHead, Ui, count, encoded, percent, short_time};
 use platform_web::dialect::{Dialect, PageResult};
 use platform_web::{Access, Routes, Surface};
 use serde::Serialize;
@@ -72,7 +72,7 @@ fn view(service: &Serving, endpoint: Endpoint) -> EndpointView {
     EndpointView {
         example: format!(
             "curl -s http://127.0.0.1:8600/v2/models/{}/infer -d '{{\n  \"inputs\": [\n{}\n  ]}}'",
-            endpoint.name,
+            encoded(&endpoint.name),
             tensors.join(",\n")
         ),
         name: endpoint.name,
@@ -110,7 +110,7 @@ async fn endpoint(State(pages): State<Pages>, Path(name): Path<String>) -> PageR
     let view = view(&pages.service, pages.service.get(&name).await?);
     let head = PageHead {
         section: "endpoints",
-        path: format!("/endpoints/{name}"),
+        path: format!("/endpoints/{}", encoded(&name)),
         title: format!("Endpoint {name}"),
     };
     Ok(pages.ui.page("serving/endpoint.html", &head, &view)?)

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use platform_primitives::{Timestamp, new_id};
-use platform_web::mlflow::MlflowJson;
+use platform_web::mlflow::{MlflowJson, Scoped};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -159,7 +159,7 @@ pub(super) struct Create {
 }
 
 pub(super) async fn create(
-    State(service): State<Traces>,
+    Scoped(service): Scoped<Traces>,
     Path(trace_id): Path<String>,
     MlflowJson(body): MlflowJson<Create>,
 ) -> Answer {
@@ -169,7 +169,7 @@ pub(super) async fn create(
 }
 
 pub(super) async fn get(
-    State(service): State<Traces>,
+    Scoped(service): Scoped<Traces>,
     Path((trace_id, assessment_id)): Path<(String, String)>,
 ) -> Answer {
     let assessment = service.get_assessment(&trace_id, &assessment_id).await?;
@@ -184,7 +184,7 @@ pub(super) struct Update {
 }
 
 pub(super) async fn update(
-    State(service): State<Traces>,
+    Scoped(service): Scoped<Traces>,
     Path((trace_id, assessment_id)): Path<(String, String)>,
     MlflowJson(body): MlflowJson<Update>,
 ) -> Answer {
@@ -194,7 +194,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(
-    State(service): State<Traces>,
+    Scoped(service): Scoped<Traces>,
     Path((trace_id, assessment_id)): Path<(String, String)>,
 ) -> Answer {
     service.delete_assessment(&trace_id, &assessment_id).await?;

@@ -1,9 +1,10 @@
 //! Files of a trace, as the web client loads them.
 
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::response::{IntoResponse as _, Response};
 use http::header;
 use platform_web::dialect::MlflowResult;
+use platform_web::mlflow::Scoped;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -17,7 +18,7 @@ pub(super) struct Wanted {
 }
 
 pub(super) async fn get(
-    State(service): State<Traces>,
+    Scoped(service): Scoped<Traces>,
     Query(wanted): Query<Wanted>,
 ) -> MlflowResult<Response> {
     let trace_id =

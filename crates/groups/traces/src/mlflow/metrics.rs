@@ -1,7 +1,6 @@
 use axum::Json;
-use axum::extract::State;
 use platform_web::mlflow::filter::{FilterError, parse};
-use platform_web::mlflow::{MlflowJson, optional_int64, real_to_json};
+use platform_web::mlflow::{MlflowJson, Scoped, optional_int64, real_to_json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -79,7 +78,7 @@ impl Ask {
     }
 }
 
-pub(super) async fn query(State(service): State<Traces>, MlflowJson(body): MlflowJson<Ask>) -> Answer {
+pub(super) async fn query(Scoped(service): Scoped<Traces>, MlflowJson(body): MlflowJson<Ask>) -> Answer {
     let metric = body.metric_name.clone();
     let points = service.data_points(body.query()?).await?;
     let points: Vec<Value> = points.iter().map(|point| render(&metric, point)).collect();

@@ -12,6 +12,7 @@ use axum::Json;
 use http::Method;
 use platform_auth::Permission::{Read, Track};
 use platform_web::dialect::{Dialect, MlflowResult};
+use platform_web::mlflow::Unscoped;
 use platform_web::{Access, Routes, Surface};
 use serde_json::Value;
 
@@ -36,11 +37,11 @@ pub(crate) fn surface(service: &Traces) -> Surface {
     for prefix in ["/ajax-api/2.0/mlflow", "/ajax-api/3.0/mlflow"] {
         routes = routes.get(&format!("{prefix}/get-trace-artifact"), READ, files::get);
     }
-    routes.with_state(service.clone())
+    routes.with_state(Unscoped::new(service.clone()))
 }
 
 /// What both versions have in the same form.
-fn shared(routes: Routes<Traces>, prefix: &str) -> Routes<Traces> {
+fn shared(routes: Routes<Unscoped<Traces>>, prefix: &str) -> Routes<Unscoped<Traces>> {
     let path = |rest: &str| format!("{prefix}/traces{rest}");
     routes
         .post(&path("/delete-traces"), TRACK, v3::delete)
@@ -50,7 +51,7 @@ fn shared(routes: Routes<Traces>, prefix: &str) -> Routes<Traces> {
         .route(Method::DELETE, &path("/{trace_id}/tags"), TRACK, v3::delete_tag)
 }
 
-fn second(routes: Routes<Traces>, prefix: &str) -> Routes<Traces> {
+fn second(routes: Routes<Unscoped<Traces>>, prefix: &str) -> Routes<Unscoped<Traces>> {
     let path = |rest: &str| format!("{prefix}{rest}");
     routes
         .post(&path("/traces"), TRACK, v2::start)
@@ -61,7 +62,7 @@ fn second(routes: Routes<Traces>, prefix: &str) -> Routes<Traces> {
         .get(&path("/get-online-trace-details"), READ, v2::online_details)
 }
 
-fn third(routes: Routes<Traces>, prefix: &str) -> Routes<Traces> {
+fn third(routes: Routes<Unscoped<Traces>>, prefix: &str) -> Routes<Unscoped<Traces>> {
     let path = |rest: &str| format!("{prefix}/traces{rest}");
     routes
         .post(&path(""), TRACK, v3::start)

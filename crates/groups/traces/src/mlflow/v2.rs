@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use platform_primitives::Timestamp;
-use platform_web::mlflow::{MlflowJson, Pair, int64};
+use platform_web::mlflow::{MlflowJson, Pair, Scoped, int64};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -29,7 +29,7 @@ pub(super) struct Start {
     tags: Vec<Pair>,
 }
 
-pub(super) async fn start(State(service): State<Traces>, MlflowJson(body): MlflowJson<Start>) -> Answer {
+pub(super) async fn start(Scoped(service): Scoped<Traces>, MlflowJson(body): MlflowJson<Start>) -> Answer {
     let mark = Mark {
         at: Timestamp::from_millis(body.timestamp_ms),
         state: TraceState::InProgress,
@@ -52,7 +52,7 @@ pub(super) struct End {
 }
 
 pub(super) async fn end(
-    State(service): State<Traces>,
+    Scoped(service): Scoped<Traces>,
     Path(trace_id): Path<String>,
     MlflowJson(body): MlflowJson<End>,
 ) -> Answer {
@@ -66,12 +66,12 @@ pub(super) async fn end(
     Ok(Json(json!({"trace_info": render::trace_v2(&trace)})))
 }
 
-pub(super) async fn get(State(service): State<Traces>, Path(trace_id): Path<String>) -> Answer {
+pub(super) async fn get(Scoped(service): Scoped<Traces>, Path(trace_id): Path<String>) -> Answer {
     let trace = service.get(&trace_id).await?;
     Ok(Json(json!({"trace_info": render::trace_v2(&trace)})))
 }
 
-pub(super) async fn search(State(service): State<Traces>, Query(query): Query<Pairs>) -> Answer {
+pub(super) async fn search(Scoped(service): Scoped<Traces>, Query(query): Query<Pairs>) -> Answer {
     let max_results = match one(&query, "max_results") {
         Some(text) => Some(
             text.parse().map_err(|_| TraceError::invalid("max_results", text, "expected a whole number"))?,

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use platform_primitives::Timestamp;
 use platform_web::Caller;
-use platform_web::mlflow::{MlflowJson, optional_int64, real_to_json};
+use platform_web::mlflow::{MlflowJson, Scoped, optional_int64, real_to_json};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -94,25 +94,25 @@ impl TraceBody {
     }
 }
 
-pub(super) async fn start(State(service): State<Traces>, MlflowJson(body): MlflowJson<Start>) -> Answer {
+pub(super) async fn start(Scoped(service): Scoped<Traces>, MlflowJson(body): MlflowJson<Start>) -> Answer {
     let trace = body.trace.trace_info.trace(service.now())?;
     let trace = service.start(trace).await?;
     Ok(Json(json!({"trace": {"trace_info": render::trace(&trace)}})))
 }
 
-pub(super) async fn get(State(service): State<Traces>, Path(trace_id): Path<String>) -> Answer {
+pub(super) async fn get(Scoped(service): Scoped<Traces>, Path(trace_id): Path<String>) -> Answer {
     let trace = service.get(&trace_id).await?;
     Ok(Json(json!({"trace": {"trace_info": render::trace(&trace)}})))
 }
 
-pub(super) async fn get_full(State(service): State<Traces>, Query(query): Query<Pairs>) -> Answer {
+pub(super) async fn get_full(Scoped(service): Scoped<Traces>, Query(query): Query<Pairs>) -> Answer {
     let trace_id = required(one(&query, "trace_id").map(str::to_owned), "trace_id")?;
     let partial = one(&query, "allow_partial").is_some_and(|text| text.eq_ignore_ascii_case("true"));
     let full = service.get_full(&trace_id, partial).await?;
     Ok(Json(json!({"trace": render::full_trace(&full)})))
 }
 
-pub(super) async fn get_many_full(State(service): State<Traces>, Query(query): Query<Pairs>) -> Answer {
+pub(super) async fn get_many_full(Scoped(service): Scoped<Traces>, Query(query): Query<Pairs>) -> Answer {
     let found = service.get_many_full(&all(&query, "trace_ids")).await?;
     Ok(Json(json!({"traces": found.iter().map(render::full_trace).collect::<Vec<_>>()})))
 }
@@ -122,7 +122,7 @@ pub(super) struct Ids {
     trace_ids: Vec<String>,
 }
 
-pub(super) async fn get_many(State(service): State<Traces>, MlflowJson(body): MlflowJson<Ids>) -> Answer {
+pub(super) async fn get_many(Scoped(service): Scoped<Traces>, MlflowJson(body): MlflowJson<Ids>) -> Answer {
     let found = service.get_many(&body.trace_ids).await?;
     Ok(Json(json!({"trace_infos": found.iter().map(render::trace).collect::<Vec<_>>()})))
 }
@@ -139,7 +139,7 @@ pub(super) struct SearchBody {
 }
 
 pub(super) async fn search(
-    State(service): State<Traces>,
+    Scoped(service): Scoped<Traces>,
     MlflowJson(body): MlflowJson<SearchBody>,
 ) -> Answer {
     let experiments: Vec<String> = body.locations.into_iter().filter_map(Location::experiment).collect();
@@ -169,7 +169,10 @@ pub(super) struct Pair {
     base_filter: Option<String>,
 }
 
-pub(super) async fn correlation(State(service): State<Traces>, MlflowJson(body): MlflowJson<Pair>) -> Answer {
+pub(super) async fn correlation(
+    Scoped(service): Scoped<Traces>,
+    MlflowJson(body): MlflowJson<Pair>,
+) -> Answer {
     let base = body.base_filter.unwrap_or_default();
     let filters = [body.filter_string1.as_str(), body.filter_string2.as_str(), base.as_str()];
     let (counts, correlation) = service.correlation(&body.experiment_ids, filters).await?;
@@ -220,7 +223,7 @@ impl Delete {
 }
 
 pub(super) async fn delete(
-    State(service): State<Traces>,
+    Scoped(service): Scoped<Traces>,
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Delete>,
 ) -> Answer {
@@ -238,7 +241,7 @@ pub(super) struct Tag {
 }
 
 pub(super) async fn set_tag(
-    State(service): State<Traces>,
+    Scoped(service): Scoped<Traces>,
     Path(trace_id): Path<String>,
     MlflowJson(body): MlflowJson<Tag>,
 ) -> Answer {
@@ -247,7 +250,7 @@ pub(super) async fn set_tag(
 }
 
 pub(super) async fn delete_tag(
-    State(service): State<Traces>,
+    Scoped(service): Scoped<Traces>,
     Path(trace_id): Path<String>,
     MlflowJson(body): MlflowJson<Tag>,
 ) -> Answer {
@@ -261,7 +264,10 @@ pub(super) struct RunLink {
     run_id: String,
 }
 
-pub(super) async fn link_run(State(service): State<Traces>, MlflowJson(body): MlflowJson<RunLink>) -> Answer {
+pub(super) async fn link_run(
+    Scoped(service): Scoped<Traces>,
+    MlflowJson(body): MlflowJson<RunLink>,
+) -> Answer {
     service.link_run(body.trace_ids, &body.run_id).await?;
     Ok(Json(json!({})))
 }
@@ -279,7 +285,7 @@ struct PromptVersion {
 }
 
 pub(super) async fn link_prompts(
-    State(service): State<Traces>,
+    Scoped(service): Scoped<Traces>,
     MlflowJson(body): MlflowJson<PromptLink>,
 ) -> Answer {
     let mut prompts = Vec::new();

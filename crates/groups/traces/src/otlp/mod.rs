@@ -10,11 +10,11 @@ mod unpack;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode, header};
 use platform_auth::Permission::Track;
 use platform_web::dialect::Dialect;
+use platform_web::mlflow::{Scoped, Unscoped};
 use platform_web::{Access, Routes, Surface};
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ pub(crate) fn surface(service: &Traces) -> Surface {
     Routes::new(Dialect::Mlflow)
         .body_limit(BODY_LIMIT_BYTES)
         .post("/v1/traces", Access::Needs(Track), export)
-        .with_state(service.clone())
+        .with_state(Unscoped::new(service.clone()))
 }
 
 /// Why a request is not taken, as upstream's web framework says it: `{"detail": …}`.
@@ -52,7 +52,7 @@ impl Refused {
     }
 }
 
-async fn export(State(service): State<Traces>, headers: HeaderMap, body: Bytes) -> Response {
+async fn export(Scoped(service): Scoped<Traces>, headers: HeaderMap, body: Bytes) -> Response {
     let (experiment, request) = match read(&headers, &body) {
         Ok(read) => read,
         Err(refused) => return (refused.status, Json(json!({"detail": refused.detail}))).into_response(),

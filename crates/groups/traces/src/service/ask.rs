@@ -47,9 +47,10 @@ impl Traces {
         let by_key = order.is_empty();
         let token = search.page_token.filter(|token| !token.is_empty());
         let after = token.map(|token| page::position(&token, by_key)).transpose()?;
-        let filter = self.filter(&search.experiments, &search.filter).await?;
+        let experiments = self.seen(&search.experiments).await?;
+        let filter = self.filter(&experiments, &search.filter).await?;
         // One more than asked tells whether there is a next page.
-        let query = Query { experiments: search.experiments, filter, order, limit: limit + 1, after };
+        let query = Query { experiments, filter, order, limit: limit + 1, after };
         let mut traces = store::search(&self.db, &query).await?;
         let more = traces.len() > limit;
         traces.truncate(limit);
@@ -68,6 +69,7 @@ impl Traces {
         [first, second, base]: [&str; 3],
     ) -> Result<(Counts, Correlation)> {
         check_experiments(experiments)?;
+        let experiments = &self.seen(experiments).await?;
         let first = self.filter(experiments, first).await?;
         let second = self.filter(experiments, second).await?;
         let base = self.filter(experiments, base).await?;
@@ -76,10 +78,19 @@ impl Traces {
         Ok((counts, counts.correlation()))
     }
 
-    pub(crate) async fn data_points(&self, query: MetricQuery) -> Result<Vec<DataPoint>> {
+    pub(crate) async fn data_points(&self, mut query: MetricQuery) -> Result<Vec<DataPoint>> {
         query.check()?;
         if !query.experiments.is_empty() {
             check_experiments(&query.experiments)?;
+        }
+        let asked = match query.experiments.is_empty() {
+            true => store::traced_experiments(&self.db).await?,
+            false => std::mem::take(&mut query.experiments),
+        };
+        query.experiments = self.seen(&asked).await?;
+        // An empty list would ask for all.
+        if query.experiments.is_empty() {
+            return Ok(Vec::new());
         }
         store::data_points(&self.db, &query).await
     }

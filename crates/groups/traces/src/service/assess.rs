@@ -8,6 +8,7 @@ use crate::store;
 impl Traces {
     /// One that overrides another makes that one invalid.
     pub(crate) async fn create_assessment(&self, assessment: Assessment) -> Result<Assessment> {
+        self.refuse_foreign(std::slice::from_ref(&assessment.trace_id)).await?;
         let (trace_id, id) = (assessment.trace_id.clone(), assessment.assessment_id.clone());
         self.db
             .write(move |tx| {
@@ -28,6 +29,7 @@ impl Traces {
     }
 
     pub(crate) async fn get_assessment(&self, trace_id: &str, assessment_id: &str) -> Result<Assessment> {
+        self.refuse_foreign(&[trace_id.to_owned()]).await?;
         if let Some(found) = store::assessment_by_id(&self.db, trace_id, assessment_id).await? {
             return Ok(found);
         }
@@ -58,6 +60,7 @@ impl Traces {
 
     /// Deleting what is not there is no error; what the deleted one replaced is valid again.
     pub(crate) async fn delete_assessment(&self, trace_id: &str, assessment_id: &str) -> Result<()> {
+        self.refuse_foreign(&[trace_id.to_owned()]).await?;
         let (trace_id, id) = (trace_id.to_owned(), assessment_id.to_owned());
         self.db
             .write(move |tx| {

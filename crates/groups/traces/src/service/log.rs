@@ -34,6 +34,8 @@ impl Traces {
             check_trace_id(&batch.trace_id)?;
         }
         self.experiments.exists(experiment_id).await?;
+        let ids: Vec<String> = batches.iter().map(|batch| batch.trace_id.clone()).collect();
+        self.refuse_foreign(&ids).await?;
         let experiment_id = experiment_id.to_owned();
         self.db
             .write(move |tx| batches.iter().try_for_each(|batch| write_batch(tx, &experiment_id, batch)))

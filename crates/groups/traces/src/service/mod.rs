@@ -3,6 +3,7 @@
 mod ask;
 mod assess;
 mod log;
+mod scope;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,6 +77,7 @@ impl Traces {
     pub(crate) async fn start(&self, mut trace: Trace) -> Result<Trace> {
         trace.check()?;
         self.experiments.exists(&trace.experiment_id).await?;
+        self.refuse_foreign(std::slice::from_ref(&trace.trace_id)).await?;
         trace.tags.insert(tag::ARTIFACT_LOCATION.to_owned(), trace.artifact_location());
         trace.metadata.insert(metadata::FINALIZED.to_owned(), "true".to_owned());
         let trace_id = trace.trace_id.clone();
@@ -99,6 +101,7 @@ impl Traces {
 
     /// Ends it; tags and metadata join those that are there.
     pub(crate) async fn close(&self, trace_id: &str, mark: Mark) -> Result<Trace> {
+        self.refuse_foreign(&[trace_id.to_owned()]).await?;
         let id = trace_id.to_owned();
         self.db
             .write(move |tx| {
@@ -117,13 +120,14 @@ impl Traces {
 
     pub(crate) async fn get(&self, trace_id: &str) -> Result<Trace> {
         let found = store::traces(&self.db, &[trace_id.to_owned()]).await?;
-        found.into_iter().next().ok_or_else(|| TraceError::TraceNotFound { trace_id: trace_id.to_owned() })
+        let seen = self.seen_traces(found).await?;
+        seen.into_iter().next().ok_or_else(|| TraceError::TraceNotFound { trace_id: trace_id.to_owned() })
     }
 
     /// In the order of `ids`; unknown ones are left out.
     pub(crate) async fn get_many(&self, ids: &[String]) -> Result<Vec<Trace>> {
         check_ids(ids)?;
-        store::traces(&self.db, ids).await
+        self.seen_traces(store::traces(&self.db, ids).await?).await
     }
 
     /// The trace with its spans. Unless a part will do, all spans must be there that the client said it sends; for a
@@ -183,6 +187,7 @@ impl Traces {
 
     pub(crate) async fn set_tag(&self, trace_id: &str, key: String, mut value: String) -> Result<()> {
         check_tag(&key, &mut value)?;
+        self.refuse_foreign(&[trace_id.to_owned()]).await?;
         let id = trace_id.to_owned();
         self.db
             .write(move |tx| {
@@ -193,6 +198,7 @@ impl Traces {
     }
 
     pub(crate) async fn delete_tag(&self, trace_id: &str, key: String) -> Result<()> {
+        self.refuse_foreign(&[trace_id.to_owned()]).await?;
         let trace_id = trace_id.to_owned();
         self.db
             .write(move |tx| {
@@ -213,6 +219,7 @@ impl Traces {
         }
         trace_ids.iter().try_for_each(|id| check_trace_id(id))?;
         self.experiments.run_exists(run_id).await?;
+        self.refuse_foreign(&trace_ids).await?;
         let run_id = run_id.to_owned();
         self.db
             .write(move |tx| {
@@ -227,6 +234,7 @@ impl Traces {
             let rule = format!("Cannot link more than {MAX_LINKS} prompts in a single request");
             return Err(TraceError::invalid("prompt_versions", prompts.len().to_string(), rule));
         }
+        self.refuse_foreign(&[trace_id.to_owned()]).await?;
         let id = trace_id.to_owned();
         self.db
             .write(move |tx| {
@@ -246,6 +254,9 @@ impl Traces {
     ) -> Result<usize> {
         if let Doomed::Ids(ids) = &doomed {
             check_ids(ids)?;
+        }
+        if !self.experiments.sees(experiment_id).await? {
+            return Ok(0);
         }
         let mut gone = 0;
         loop {

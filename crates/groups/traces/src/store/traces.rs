@@ -186,6 +186,26 @@ pub(crate) fn delete_traces(
     Ok(ids.len())
 }
 
+/// Traces and their experiments; those that are not there are left out.
+pub(crate) async fn experiments_of(db: &Db, ids: &[String]) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for chunk in ids.chunks(CHUNK) {
+        let mut arguments = Vec::new();
+        let list = holes(&mut arguments, chunk);
+        let sql = format!("SELECT trace_id, experiment_id FROM traces WHERE trace_id IN {list}");
+        for row in db.read(sql, arguments).await? {
+            found.push((row.string(0)?, row.string(1)?));
+        }
+    }
+    Ok(found)
+}
+
+/// Every experiment that has a trace.
+pub(crate) async fn traced_experiments(db: &Db) -> Result<Vec<String>> {
+    let rows = db.read("SELECT DISTINCT experiment_id FROM traces ORDER BY experiment_id", args![]).await?;
+    rows.iter().map(|row| Ok(row.string(0)?)).collect()
+}
+
 /// In the order of `ids`; those that are not there are left out.
 pub(crate) async fn traces(db: &Db, ids: &[String]) -> Result<Vec<Trace>> {
     let mut found = HashMap::new();

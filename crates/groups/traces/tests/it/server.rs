@@ -25,6 +25,14 @@ impl Experiments for OneExperiment {
     async fn run_exists(&self, run_id: &str) -> Result<(), Failure> {
         known(run_id == "run-7", "run", run_id)
     }
+
+    async fn sees(&self, experiment_id: &str) -> Result<bool, Failure> {
+        Ok(experiment_id == "1")
+    }
+
+    fn within(&self, _workspace: &str) -> Arc<dyn Experiments> {
+        Arc::new(Self)
+    }
 }
 
 fn known(is_known: bool, what: &str, id: &str) -> Result<(), Failure> {

@@ -6,11 +6,17 @@ mod numbers;
 mod pair;
 pub mod search;
 mod unquote;
+mod workspace;
 
 pub use pair::Pair;
 pub use unquote::unquoted;
 
 pub use numbers::{int64, optional_int64, optional_real, real, real_to_json};
+pub(crate) use workspace::{Asked, refusal};
+pub use workspace::{
+    DEFAULT_WORKSPACE, KnownWorkspaces, Scoped, Unscoped, WORKSPACE_HEADER, Within, Workspace,
+    check_workspace_name, no_workspace,
+};
 
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
@@ -86,7 +92,7 @@ fn explain<T: DeserializeOwned>(text: &[u8]) -> String {
 }
 
 /// Features of MLflow's server that have no routes here, by what their paths hold.
-const NOT_SERVED: [(&str, &str); 13] = [
+const NOT_SERVED: [(&str, &str); 12] = [
     ("/mlflow/gateway/", "the LLM gateway"),
     ("/mlflow/gateway-proxy", "the LLM gateway"),
     ("/mlflow/endpoints", "the LLM gateway"),
@@ -99,7 +105,6 @@ const NOT_SERVED: [(&str, &str); 13] = [
     ("/mlflow/review-queues", "review queues"),
     ("/mlflow/prompt-optimization", "prompt optimization"),
     ("/mlflow/runs/create-promptlab-run", "the prompt lab"),
-    ("/mlflow/workspaces", "workspaces"),
 ];
 
 /// Answers a call that has no route: 501 naming the feature where it is one of MLflow's, else 404.

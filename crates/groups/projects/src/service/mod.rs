@@ -1,5 +1,8 @@
+mod workspaces;
+
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use fs_err as fs;
 use platform_db::Db;
@@ -9,7 +12,11 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::model::Project;
+use crate::ports::WorkspaceContents;
 use crate::{LOOP_FILE, ProjectError, kinds, store};
+
+use workspaces::KnownNames;
+pub(crate) use workspaces::WorkspaceChange;
 
 type Result<T> = std::result::Result<T, ProjectError>;
 
@@ -17,11 +24,18 @@ type Result<T> = std::result::Result<T, ProjectError>;
 pub struct Projects {
     db: Db,
     events: Events,
+    known: KnownNames,
+    contents: Option<Arc<dyn WorkspaceContents>>,
 }
 
 impl Projects {
     pub fn new(db: Db, events: Events) -> Self {
-        Self { db, events }
+        Self { db, events, known: KnownNames::default(), contents: None }
+    }
+
+    /// Deletes no workspace in which something lies.
+    pub fn with_contents(self, contents: Arc<dyn WorkspaceContents>) -> Self {
+        Self { contents: Some(contents), ..self }
     }
 
     /// Takes the loop file of a repository as the project's truth. The same file again changes nothing.

@@ -1,3 +1,7 @@
+//! SQL of this group.
+
+mod workspaces;
+
 use std::path::PathBuf;
 
 use platform_db::{Db, Row, Tx, args};
@@ -6,6 +10,8 @@ use platform_primitives::Timestamp;
 
 use crate::ProjectError;
 use crate::model::Project;
+
+pub(crate) use workspaces::*;
 
 type Result<T> = std::result::Result<T, ProjectError>;
 
