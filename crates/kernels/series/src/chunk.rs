@@ -74,13 +74,13 @@ fn directory(bytes: &[u8]) -> Result<Vec<Entry<'_>>, DamagedBytes> {
 }
 
 /// What the columns of each kind share.
-struct Common<'b> {
+struct Descriptions<'b> {
     times: Shared<'b>,
     steps: Shared<'b>,
     values: Shared<'b>,
 }
 
-impl<'b> Common<'b> {
+impl<'b> Descriptions<'b> {
     fn of(entries: &[Entry<'b>]) -> Self {
         Self {
             times: Shared::of(entries.iter().map(|entry| entry.times)),
@@ -91,10 +91,10 @@ impl<'b> Common<'b> {
 }
 
 impl Entry<'_> {
-    fn points(&self, common: &Common<'_>) -> Result<Vec<Point>, DamagedBytes> {
-        let times = decode_integers(self.times, self.count, common.times)?;
-        let steps = decode_integers(self.steps, self.count, common.steps)?;
-        let values = decode_reals(self.values, self.count, common.values)?;
+    fn points(&self, shared: &Descriptions<'_>) -> Result<Vec<Point>, DamagedBytes> {
+        let times = decode_integers(self.times, self.count, shared.times)?;
+        let steps = decode_integers(self.steps, self.count, shared.steps)?;
+        let values = decode_reals(self.values, self.count, shared.values)?;
         let zipped = times.into_iter().zip(steps).zip(values);
         Ok(zipped.map(|((at_ms, step), value)| Point { at_ms, step, value }).collect())
     }
@@ -103,8 +103,8 @@ impl Entry<'_> {
 /// All series of a chunk, by key.
 pub fn decode_chunk(bytes: &[u8]) -> Result<Vec<Series>, DamagedBytes> {
     let entries = directory(bytes)?;
-    let common = Common::of(&entries);
-    let series = |entry: &Entry<'_>| Ok(Series { key: entry.key.to_owned(), points: entry.points(&common)? });
+    let shared = Descriptions::of(&entries);
+    let series = |entry: &Entry<'_>| Ok(Series { key: entry.key.to_owned(), points: entry.points(&shared)? });
     entries.iter().map(series).collect()
 }
 
@@ -112,7 +112,7 @@ pub fn decode_chunk(bytes: &[u8]) -> Result<Vec<Series>, DamagedBytes> {
 pub fn points_of_key(bytes: &[u8], key: &str) -> Result<Vec<Point>, DamagedBytes> {
     let entries = directory(bytes)?;
     match entries.binary_search_by(|entry| entry.key.cmp(key)) {
-        Ok(found) => entries[found].points(&Common::of(&entries)),
+        Ok(found) => entries[found].points(&Descriptions::of(&entries)),
         Err(_) => Ok(Vec::new()),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{Server, servers};
 use platform_testkit::http::{Answer, ask};
 
-const FOLDER: &str = "1/run/artifacts/model";
+const FOLDER: &str = "files/run/artifacts/model";
 const LOCAL: &str = "/home/ada/model.pkl";
 
 fn etag(text: &str) -> String {
