@@ -88,7 +88,8 @@ fn approximate_bytes(record: &RunRecord) -> usize {
             input.source.len() + long(&input.schema) + long(&input.profile) + 256
         })
         .sum();
-    512 + texts(&record.tags)
+    512 + record.run.artifact_root.len()
+        + texts(&record.tags)
         + texts(&record.params)
         + record.metrics.iter().map(|(key, _)| key.len() + 80).sum::<usize>()
         + inputs

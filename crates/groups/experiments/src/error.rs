@@ -50,6 +50,8 @@ pub enum ExperimentError {
     PartlyChanged { asked: usize, refused: usize, first: Box<ExperimentError> },
     #[error("No artifact at '{path}'")]
     ArtifactNotFound { path: String },
+    #[error("the files are at {location:?}, which this server does not read")]
+    FilesElsewhere { location: String },
     #[error(
         "No multipart upload with id={id} of this file: it was completed or aborted, is older than a day or never began"
     )]
@@ -110,7 +112,7 @@ impl Fault for ExperimentError {
             | Self::Missing { .. }
             | Self::HostilePath { .. }
             | Self::BatchTooLarge { .. } => ErrorKind::Invalid,
-            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Unsupported { .. } | Self::FilesElsewhere { .. } => ErrorKind::Unsupported,
             Self::PartlyChanged { first, .. } => first.kind(),
             Self::SearchFailed | Self::AsideFailed | Self::Points(_) => ErrorKind::Internal,
             Self::FoldedTwice { .. } => ErrorKind::Unavailable,
@@ -145,6 +147,7 @@ impl Fault for ExperimentError {
             Self::FoldedTwice { .. } => "experiments/folded-twice",
             Self::Points(_) => "experiments/damaged-points",
             Self::ArtifactNotFound { .. } => "experiments/artifact-not-found",
+            Self::FilesElsewhere { .. } => "experiments/files-elsewhere",
             Self::UploadNotFound { .. } => "experiments/upload-not-found",
             Self::PartDenied { .. } => "experiments/part-denied",
             Self::Unsupported { .. } => "experiments/unsupported",

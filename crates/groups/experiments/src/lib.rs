@@ -10,6 +10,7 @@ mod fold;
 mod homes;
 mod http;
 mod index;
+mod location;
 mod mlflow;
 mod model;
 mod ports;
@@ -32,6 +33,7 @@ pub const MIGRATIONS: MigrationSet = migrations!(
     1 => "0001_experiments",
     2 => "0002_uploads",
     3 => "0003_workspaces",
+    4 => "0004_locations",
 );
 
 /// Event kinds of this group.

@@ -6,7 +6,7 @@ use kernel_series::{Point, Summaries};
 use platform_primitives::Timestamp;
 use serde::Serialize;
 
-use crate::ExperimentError;
+use crate::{ExperimentError, location};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Experiment {
@@ -17,7 +17,15 @@ pub struct Experiment {
     pub updated: Timestamp,
     /// Names are unique within it.
     pub workspace: String,
+    /// Where the files of what is made in it go; empty for this server's store. Never changes.
+    pub artifact_location: String,
     pub tags: BTreeMap<String, String>,
+}
+
+impl Experiment {
+    pub fn artifact_uri(&self) -> String {
+        location::root_uri(&self.artifact_location, self.id)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -72,16 +80,22 @@ pub struct Run {
     pub deleted: bool,
     pub start: Timestamp,
     pub end: Option<Timestamp>,
+    /// Its experiment's location when it was created; empty for this server's store.
+    pub artifact_root: String,
 }
 
 impl Run {
-    /// Where the run's files live, as the proxy names them.
-    pub fn artifact_folder(&self) -> String {
-        format!("{}/{}/artifacts", self.experiment_id, self.id)
+    /// Where the run's files live, as the proxy names them; an error when that is not on this server.
+    pub fn artifact_folder(&self) -> Result<String, ExperimentError> {
+        location::folder(&self.artifact_root, self.experiment_id, &self.artifact_path())
     }
 
     pub fn artifact_uri(&self) -> String {
-        format!("mlflow-artifacts:/{}", self.artifact_folder())
+        location::uri(&self.artifact_root, self.experiment_id, &self.artifact_path())
+    }
+
+    fn artifact_path(&self) -> String {
+        format!("{}/artifacts", self.id)
     }
 }
 
@@ -206,11 +220,22 @@ pub struct LoggedModel {
     pub tags: BTreeMap<String, String>,
     pub params: BTreeMap<String, String>,
     pub metrics: Vec<ModelMetric>,
+    /// Its experiment's location when it was logged; empty for this server's store.
+    pub artifact_root: String,
 }
 
 impl LoggedModel {
-    pub fn artifact_folder(&self) -> String {
-        format!("{}/models/{}/artifacts", self.experiment_id, self.id)
+    /// Where its files live, as the proxy names them; an error when that is not on this server.
+    pub fn artifact_folder(&self) -> Result<String, ExperimentError> {
+        location::folder(&self.artifact_root, self.experiment_id, &self.artifact_path())
+    }
+
+    pub fn artifact_uri(&self) -> String {
+        location::uri(&self.artifact_root, self.experiment_id, &self.artifact_path())
+    }
+
+    fn artifact_path(&self) -> String {
+        format!("models/{}/artifacts", self.id)
     }
 }
 

@@ -40,7 +40,7 @@ impl Import {
         };
         self.report().add(Kind::LoggedModels, 1, outcome != Imported::Kept);
         let root = Root { owner: Owner::LoggedModel(model.id.clone()), uri: artifact_uri };
-        let files = self.files_of(&root, &model.artifact_folder()).await?;
+        let files = self.files_of(&root, &model.artifact_folder()?).await?;
         let own = self.experiments.get_logged_model(&model.id).await?;
         let mut report = self.report();
         if files == 0 && model.status == LoggedModelStatus::Ready {

@@ -59,7 +59,7 @@ impl Import {
         self.count_record(&foreign.record, outcome);
         self.series_of(&foreign, outcome == Imported::New, &what).await?;
         let root = Root { owner: Owner::Run(id.clone()), uri: foreign.artifact_uri.clone() };
-        self.files_of(&root, &foreign.record.run.artifact_folder()).await?;
+        self.files_of(&root, &foreign.record.run.artifact_folder()?).await?;
         let own = self.experiments.get_record(&id).await?;
         self.compare_record(&foreign.record, &own, &what);
         Ok(())

@@ -80,6 +80,7 @@ impl Tables {
                 created: time(row, 3)?,
                 updated: time(row, 4)?,
                 workspace: DEFAULT_WORKSPACE.to_owned(),
+                artifact_location: String::new(),
                 tags: self.pairs(tags, args![id]).await?,
             };
             found.push(ForeignExperiment { id: id.to_string(), experiment });
@@ -123,6 +124,7 @@ impl Tables {
             deleted: is_deleted(&row, 5)?,
             start: time(&row, 3)?,
             end: row.opt_int(4)?.filter(|end| *end != 0).map(Timestamp::from_millis),
+            artifact_root: String::new(),
         };
         let (model_inputs, outputs) = self.models_of_run(id).await?;
         Ok(Some(ForeignRun {
@@ -247,6 +249,7 @@ impl Tables {
                 tags: self.pairs(tags, args![&id]).await?,
                 params: self.pairs(params, args![&id]).await?,
                 metrics: self.metrics_of_model(&id).await?,
+                artifact_root: String::new(),
                 id,
             };
             found.push(ForeignModel { model, artifact_uri: row.string(2)? });

@@ -163,10 +163,11 @@ impl Import {
                 continue;
             }
             let folder = match &owner {
-                Owner::Run(id) => here(self.experiments.get_run(id).await)?.map(|run| run.artifact_folder()),
-                Owner::LoggedModel(id) => {
-                    here(self.experiments.get_logged_model(id).await)?.map(|model| model.artifact_folder())
+                Owner::Run(id) => {
+                    here(self.experiments.get_run(id).await)?.and_then(|run| run.artifact_folder().ok())
                 }
+                Owner::LoggedModel(id) => here(self.experiments.get_logged_model(id).await)?
+                    .and_then(|model| model.artifact_folder().ok()),
             };
             let Some(folder) = folder else { continue };
             let place = format!("{folder}{rest}");

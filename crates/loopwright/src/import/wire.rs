@@ -61,6 +61,7 @@ pub fn experiment(value: &Value) -> ForeignExperiment {
             created: time(&value["creation_time"]),
             updated: time(&value["last_update_time"]),
             workspace: DEFAULT_WORKSPACE.to_owned(),
+            artifact_location: String::new(),
             tags: pairs(value, "tags"),
         },
         id,
@@ -83,6 +84,7 @@ pub fn run(value: &Value, target: i64) -> Result<ForeignRun, CommandError> {
         deleted: is_deleted(info),
         start: time(&info["start_time"]),
         end: (!end.is_null()).then(|| time(end)).filter(|end| end.as_millis() != 0),
+        artifact_root: String::new(),
     };
     let inputs = &value["inputs"];
     let models = list(inputs, "model_inputs").iter();
@@ -148,6 +150,7 @@ pub fn logged_model(value: &Value, target: i64) -> Result<ForeignModel, CommandE
             tags: pairs(info, "tags"),
             params: pairs(data, "params"),
             metrics: metrics.collect(),
+            artifact_root: String::new(),
         },
     })
 }

@@ -28,22 +28,27 @@ pub(super) async fn folder(experiments: &Experiments, version: &ModelVersion) ->
     // Where clients download it from, whatever the version says of its logged model.
     if let Some(id) = version.location.strip_prefix("models:/") {
         let logged = experiments.get_logged_model(id).await.map_err(elsewhere)?;
-        return Ok(logged.artifact_folder());
+        return logged.artifact_folder().map_err(|_| away(version, &logged.artifact_uri()));
     }
     if let Some(rest) = version.location.strip_prefix("runs:/")
         && let Some((run, path)) = rest.split_once('/')
     {
         let run = experiments.get_run(run).await.map_err(elsewhere)?;
-        return Ok(format!("{}/{path}", run.artifact_folder()));
+        let folder = run.artifact_folder().map_err(|_| away(version, &run.artifact_uri()))?;
+        return Ok(format!("{folder}/{path}"));
     }
     if let Some(path) = version.location.strip_prefix("mlflow-artifacts:/") {
         return Ok(path.trim_start_matches('/').to_owned());
     }
+    Err(away(version, &version.location))
+}
+
+fn away(version: &ModelVersion, location: &str) -> Failure {
     let message = format!(
-        "the files of {}/{} are at {:?}, which is not on this server",
-        version.model, version.version, version.location
+        "the files of {}/{} are at {location:?}, which is not on this server",
+        version.model, version.version
     );
-    Err(Failure::new(ErrorKind::Invalid, SOURCE_ELSEWHERE, message))
+    Failure::new(ErrorKind::Invalid, SOURCE_ELSEWHERE, message)
 }
 
 /// What is not here is elsewhere, for the registry.

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, READ, TRACK};
+use crate::Experiments;
 use crate::artifacts::ArtifactPath;
 use crate::model::ArtifactEntry;
-use crate::{ExperimentError, Experiments};
 
 pub(crate) fn surface(service: &Experiments) -> Surface {
     let mut routes = Routes::new(Dialect::Mlflow).streaming();
@@ -35,17 +35,6 @@ pub(crate) fn surface(service: &Experiments) -> Surface {
         .get("/ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files", READ, get_of_model)
         .get("/api/2.0/mlflow/logged-models/{id}/artifacts/files", READ, get_of_model)
         .with_state(Unscoped::new(service.clone()))
-}
-
-/// Files lie where this server keeps them: an experiment cannot send them elsewhere on its disk.
-pub(super) fn check_location(location: &str) -> Result<(), ExperimentError> {
-    let is_file = location.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("file:"));
-    let local = location.starts_with('/') || is_file;
-    if local || location.contains(['#', '?']) || location.split('/').any(|part| part == "..") {
-        let rule = "expected no path of this machine, no fragment or query and no '..': files go to this server's store";
-        return Err(ExperimentError::invalid("artifact_location", location, rule));
-    }
-    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -73,7 +62,7 @@ async fn get_of_run(
     let path = query.path.as_deref().ok_or_else(|| missing("path"))?;
     ArtifactPath::parse(path)?;
     let run = service.get_run(run).await?;
-    download(Scoped(service), Path(format!("{}/{path}", run.artifact_folder()))).await
+    download(Scoped(service), Path(format!("{}/{path}", run.artifact_folder()?))).await
 }
 
 async fn upload_to_run(
@@ -88,7 +77,7 @@ async fn upload_to_run(
         return Err(missing("data").into());
     }
     let run = service.get_run(run).await?;
-    upload(Scoped(service), Path(format!("{}/{path}", run.artifact_folder())), body).await
+    upload(Scoped(service), Path(format!("{}/{path}", run.artifact_folder()?)), body).await
 }
 
 #[derive(Deserialize)]
@@ -103,7 +92,8 @@ async fn get_of_model(
 ) -> MlflowResult<Response> {
     ArtifactPath::parse(&query.artifact_file_path)?;
     let model = service.get_logged_model(&id).await?;
-    download(Scoped(service), Path(format!("{}/{}", model.artifact_folder(), query.artifact_file_path))).await
+    let folder = model.artifact_folder()?;
+    download(Scoped(service), Path(format!("{folder}/{}", query.artifact_file_path))).await
 }
 
 #[derive(Deserialize)]
@@ -117,8 +107,9 @@ pub(super) async fn list_of_model(
     Path(id): Path<String>,
     UrlQuery(query): UrlQuery<ModelListQuery>,
 ) -> Answer {
-    let root = service.get_logged_model(&id).await?.artifact_folder();
-    list_inside(&service, &root, &query.artifact_directory_path).await
+    let model = service.get_logged_model(&id).await?;
+    let (root, uri) = (model.artifact_folder()?, model.artifact_uri());
+    list_inside(&service, (&root, &uri), &query.artifact_directory_path).await
 }
 
 async fn upload(
@@ -169,17 +160,18 @@ pub(super) async fn list_of_run(
     Scoped(service): Scoped<Experiments>,
     UrlQuery(query): UrlQuery<RunListQuery>,
 ) -> Answer {
-    let root = service.get_run(&query.run_id).await?.artifact_folder();
-    list_inside(&service, &root, &query.path).await
+    let run = service.get_run(&query.run_id).await?;
+    let (root, uri) = (run.artifact_folder()?, run.artifact_uri());
+    list_inside(&service, (&root, &uri), &query.path).await
 }
 
-async fn list_inside(service: &Experiments, root: &str, path: &str) -> Answer {
+async fn list_inside(service: &Experiments, (root, uri): (&str, &str), path: &str) -> Answer {
     let inside = path.trim_matches('/');
     let folder = if inside.is_empty() { root.to_owned() } else { format!("{root}/{inside}") };
     let prefix = if inside.is_empty() { String::new() } else { format!("{inside}/") };
     let entries = service.list_artifacts(&folder).await?;
     let files: Vec<Value> = entries.iter().map(|entry| file(entry, &prefix)).collect();
-    Ok(Json(json!({"root_uri": format!("mlflow-artifacts:/{root}"), "files": files})))
+    Ok(Json(json!({"root_uri": uri, "files": files})))
 }
 
 fn file(entry: &ArtifactEntry, prefix: &str) -> Value {

@@ -30,10 +30,8 @@ pub(super) async fn create(
     Caller(caller): Caller,
     MlflowJson(body): MlflowJson<Create>,
 ) -> Answer {
-    if let Some(location) = body.artifact_location.as_deref() {
-        super::artifacts::check_location(location)?;
-    }
-    let id = service.create_experiment(&caller.name, &body.name, map(body.tags)).await?;
+    let location = body.artifact_location.unwrap_or_default();
+    let id = service.create_experiment(&caller.name, &body.name, &location, map(body.tags)).await?;
     Ok(Json(json!({"experiment_id": id.to_string()})))
 }
 

@@ -42,6 +42,8 @@ pub(super) async fn create(
         status: LoggedModelStatus::Pending,
         status_message: String::new(),
         metrics: Vec::new(),
+        // The experiment knows it.
+        artifact_root: String::new(),
         created: now,
         updated: now,
         tags: map(body.tags),

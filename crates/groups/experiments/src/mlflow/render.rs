@@ -20,7 +20,7 @@ pub(super) fn experiment(experiment: &Experiment) -> Value {
     json!({
         "experiment_id": experiment.id.to_string(),
         "name": experiment.name,
-        "artifact_location": format!("mlflow-artifacts:/{}", experiment.id),
+        "artifact_location": experiment.artifact_uri(),
         "lifecycle_stage": lifecycle(experiment.deleted),
         "creation_time": experiment.created,
         "last_update_time": experiment.updated,
@@ -52,7 +52,7 @@ pub(super) fn logged_model(model: &LoggedModel) -> Value {
             "name": model.name,
             "creation_timestamp_ms": model.created,
             "last_updated_timestamp_ms": model.updated,
-            "artifact_uri": format!("mlflow-artifacts:/{}", model.artifact_folder()),
+            "artifact_uri": model.artifact_uri(),
             "status": status(model.status),
             "status_message": model.status_message,
             "model_type": model.model_type,

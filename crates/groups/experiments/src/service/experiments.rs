@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 
 use platform_events::NewEvent;
+use platform_web::mlflow::DEFAULT_WORKSPACE;
 use platform_web::mlflow::search::Ask;
 use serde_json::json;
 
 use super::{Experiments, Result};
+use crate::location::Location;
 use crate::model::*;
 use crate::store::{self, LIST_MAX, View};
 use crate::{ExperimentError, kinds};
@@ -14,8 +16,10 @@ impl Experiments {
         &self,
         actor: &str,
         name: &str,
+        location: &str,
         tags: BTreeMap<String, String>,
     ) -> Result<i64> {
+        let location = self.placed(location)?;
         if name.trim().is_empty() {
             return Err(ExperimentError::invalid("name", name, "must not be empty"));
         }
@@ -28,7 +32,8 @@ impl Experiments {
         let workspace = self.home().to_owned();
         self.db
             .write(move |tx| {
-                let id = store::insert_experiment(tx, &workspace, &name, now)?;
+                let id = store::insert_experiment(tx, &workspace, &name, &location.root, now)?;
+                location.check_number(id)?;
                 for (key, value) in &tags {
                     store::put_experiment_tag(tx, id, key, value)?;
                 }
@@ -39,12 +44,22 @@ impl Experiments {
             .await
     }
 
+    /// Paths of this server's store that do not begin with a number are the default workspace's.
+    fn placed(&self, location: &str) -> Result<Location> {
+        let placed = Location::parse(location)?;
+        if placed.is_folder() && self.home() != DEFAULT_WORKSPACE {
+            let rule = "folders of this server's store are chosen in the workspace 'default' only";
+            return Err(ExperimentError::invalid("artifact_location", location, rule));
+        }
+        Ok(placed)
+    }
+
     /// The id of the experiment with this name, created if there is none.
     pub async fn ensure_experiment(&self, actor: &str, name: &str) -> Result<i64> {
         if let Some(found) = self.find_experiment(name).await? {
             return Ok(found.id);
         }
-        match self.create_experiment(actor, name, BTreeMap::new()).await {
+        match self.create_experiment(actor, name, "", BTreeMap::new()).await {
             Err(ExperimentError::ExperimentExists { .. }) => Ok(self.get_experiment_by_name(name).await?.id),
             other => other,
         }

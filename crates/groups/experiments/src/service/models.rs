@@ -11,7 +11,8 @@ use crate::{ExperimentError, kinds};
 
 impl Experiments {
     pub(crate) async fn create_logged_model(&self, actor: &str, model: LoggedModel) -> Result<LoggedModel> {
-        self.get_experiment(&model.experiment_id.to_string()).await?;
+        let experiment = self.get_experiment(&model.experiment_id.to_string()).await?;
+        let model = LoggedModel { artifact_root: experiment.artifact_location, ..model };
         for (key, value) in &model.params {
             check_key("param name", key)?;
             check_length("param value", value, MAX_PARAM)?;

@@ -43,7 +43,7 @@ impl Experiments {
         for (key, value) in &tags {
             check_tag(key, value)?;
         }
-        let run = Run {
+        let mut run = Run {
             id,
             experiment_id: new.experiment_id,
             name,
@@ -52,6 +52,7 @@ impl Experiments {
             deleted: false,
             start: new.start.unwrap_or_else(|| self.now()),
             end: None,
+            artifact_root: String::new(),
         };
         let (actor, service) = (actor.to_owned(), self.clone());
         self.db
@@ -65,7 +66,7 @@ impl Experiments {
                     Some(experiment) if experiment.deleted => {
                         return Err(ExperimentError::ExperimentDeleted { id: experiment.id });
                     }
-                    Some(_) => {}
+                    Some(experiment) => run.artifact_root = experiment.artifact_location,
                 }
                 store::insert_run(tx, &run, &tags)?;
                 let project = tags.get("loopwright.project").cloned().unwrap_or_default();
@@ -238,7 +239,10 @@ impl Experiments {
                             continue;
                         };
                         store::purge_run(tx, id)?;
-                        store::delete_folder(tx, &run.artifact_folder())?;
+                        // Files elsewhere are not this server's to delete.
+                        if let Ok(folder) = run.artifact_folder() {
+                            store::delete_folder(tx, &folder)?;
+                        }
                         tx.after_commit(service.changed(run.experiment_id, id));
                         let event = NewEvent::new(kinds::RUN_PURGED, actor.clone(), format!("run:{id}"));
                         service.events.append(tx, event.payload(json!({"experiment": run.experiment_id})))?;

@@ -23,17 +23,24 @@ const EXPERIMENTS: Domain<'static> = Domain {
     tie: &[("e.created_ms", false, true), ("e.id", true, true)],
 };
 
-const EXPERIMENT: &str = "e.id, e.name, e.deleted, e.created_ms, e.updated_ms, e.workspace";
-const EXPERIMENT_COLUMNS: usize = 6;
+const EXPERIMENT: &str =
+    "e.id, e.name, e.deleted, e.created_ms, e.updated_ms, e.workspace, e.artifact_location";
+const EXPERIMENT_COLUMNS: usize = 7;
 
 /// Gives the next free number; experiment 0 is the default one.
-pub(crate) fn insert_experiment(tx: &mut Tx<'_>, workspace: &str, name: &str, now: Timestamp) -> Result<i64> {
+pub(crate) fn insert_experiment(
+    tx: &mut Tx<'_>,
+    workspace: &str,
+    name: &str,
+    location: &str,
+    now: Timestamp,
+) -> Result<i64> {
     let row = tx.query_one("SELECT COALESCE(MAX(id), -1) + 1 FROM experiments", args![])?;
     let id = row.map_or(Ok(0), |row| row.int(0))?;
     let inserted = tx.execute(
-        "INSERT INTO experiments (id, name, deleted, created_ms, updated_ms, workspace) \
-         VALUES ($1, $2, $3, $4, $4, $5) ON CONFLICT (workspace, name) DO NOTHING",
-        args![id, name, false, now.as_millis(), workspace],
+        "INSERT INTO experiments (id, name, deleted, created_ms, updated_ms, workspace, artifact_location) \
+         VALUES ($1, $2, $3, $4, $4, $5, $6) ON CONFLICT (workspace, name) DO NOTHING",
+        args![id, name, false, now.as_millis(), workspace, location],
     )?;
     if inserted == 0 {
         return Err(ExperimentError::ExperimentExists { name: name.to_owned() });
@@ -157,6 +164,7 @@ fn experiment(row: &Row) -> Result<Experiment> {
         created: Timestamp::from_millis(row.int(3)?),
         updated: Timestamp::from_millis(row.int(4)?),
         workspace: row.string(5)?,
+        artifact_location: row.string(6)?,
         tags: Default::default(),
     })
 }

@@ -17,7 +17,7 @@ pub(crate) fn next_experiment_id(tx: &mut Tx<'_>) -> Result<i64> {
     Ok(row.map_or(Ok(0), |row| row.int(0))?)
 }
 
-/// With its id, its times and its tags.
+/// With its id, its times and its tags; its files come to this server's store.
 pub(crate) fn insert_imported_experiment(tx: &mut Tx<'_>, experiment: &Experiment) -> Result<()> {
     tx.execute(
         "INSERT INTO experiments (id, name, deleted, created_ms, updated_ms, workspace) VALUES ($1, $2, $3, $4, $5, $6)",

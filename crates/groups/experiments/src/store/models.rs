@@ -47,12 +47,13 @@ const LOGGED_MODELS: Domain<'static> = Domain {
 };
 
 const LOGGED_MODEL: &str = "m.id, m.experiment_id, m.run_id, m.name, m.model_type, m.status, m.status_message, \
-                            m.created_ms, m.updated_ms";
+                            m.created_ms, m.updated_ms, m.artifact_root";
+const LOGGED_MODEL_COLUMNS: usize = 10;
 
 pub(crate) fn insert_logged_model(tx: &mut Tx<'_>, model: &LoggedModel) -> Result<()> {
     tx.execute(
         "INSERT INTO logged_models (id, experiment_id, run_id, name, model_type, status, status_message, deleted, \
-         created_ms, updated_ms) VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, $9)",
+         created_ms, updated_ms, artifact_root) VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, $9, $10)",
         args![
             &model.id,
             model.experiment_id,
@@ -62,7 +63,8 @@ pub(crate) fn insert_logged_model(tx: &mut Tx<'_>, model: &LoggedModel) -> Resul
             model.status.name(),
             false,
             model.created.as_millis(),
-            model.updated.as_millis()
+            model.updated.as_millis(),
+            &model.artifact_root
         ],
     )?;
     for (kind, fields) in [("tag", &model.tags), ("param", &model.params)] {
@@ -191,7 +193,7 @@ pub(crate) async fn search_logged_models(
     let from = format!(
         "FROM logged_models m WHERE m.experiment_id IN ({list}) AND NOT (m.deleted <> (1 = 0)){must}"
     );
-    let paged = search::paged(&domain, (LOGGED_MODEL, 9), &from, arguments, ask)?;
+    let paged = search::paged(&domain, (LOGGED_MODEL, LOGGED_MODEL_COLUMNS), &from, arguments, ask)?;
     let mut rows = db.read(paged.sql.clone(), paged.arguments.clone()).await?;
     let token = paged.cut(&mut rows);
     let models: Vec<LoggedModel> = rows.iter().map(model).collect::<Result<_>>()?;
@@ -244,5 +246,6 @@ fn model(row: &Row) -> Result<LoggedModel> {
         tags: Default::default(),
         params: Default::default(),
         metrics: Vec::new(),
+        artifact_root: row.string(9)?,
     })
 }

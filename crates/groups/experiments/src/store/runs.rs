@@ -8,7 +8,8 @@ use super::{LIST_MAX, Result, Rows, holes, inputs_of, models_of_runs, tail_of};
 use crate::ExperimentError;
 use crate::model::{Run, RunRecord, RunStatus};
 
-const RUN: &str = "r.id, r.experiment_id, r.name, r.status, r.user_name, r.deleted, r.start_ms, r.end_ms";
+const RUN: &str = "r.id, r.experiment_id, r.name, r.status, r.user_name, r.deleted, r.start_ms, r.end_ms, \
+                   r.artifact_root";
 const FIELDS: &str = "r.linked, r.params, r.tags, r.metrics";
 
 /// A run with its texts as they are stored: searches decode only what they look at.
@@ -23,7 +24,8 @@ pub(crate) struct StoredRun {
 impl StoredRun {
     /// About how much memory it takes.
     pub fn bytes(&self) -> usize {
-        512 + self.params.len()
+        512 + self.run.artifact_root.len()
+            + self.params.len()
             + self.tags.len()
             + self.metrics.iter().map(|(key, _)| key.len() + 80).sum::<usize>()
     }
@@ -32,7 +34,8 @@ impl StoredRun {
 pub(crate) fn insert_run(tx: &mut Tx<'_>, run: &Run, tags: &BTreeMap<String, String>) -> Result<()> {
     tx.execute(
         "INSERT INTO runs (id, experiment_id, name, status, user_name, deleted, deleted_ms, start_ms, end_ms, \
-         linked, params, tags, metrics) VALUES ($1, $2, $3, $4, $5, $6, NULL, $7, $8, $6, '{}', $9, $10)",
+         linked, params, tags, metrics, artifact_root) \
+         VALUES ($1, $2, $3, $4, $5, $6, NULL, $7, $8, $6, '{}', $9, $10, $11)",
         args![
             &run.id,
             run.experiment_id,
@@ -43,7 +46,8 @@ pub(crate) fn insert_run(tx: &mut Tx<'_>, run: &Run, tags: &BTreeMap<String, Str
             run.start.as_millis(),
             run.end.map(Timestamp::as_millis),
             texts(tags),
-            Vec::<u8>::new()
+            Vec::<u8>::new(),
+            &run.artifact_root
         ],
     )?;
     Ok(())
@@ -183,10 +187,10 @@ fn with_tail(rows: &mut impl Rows, answer: &[Row]) -> Result<Vec<StoredRun>> {
     for row in answer {
         found.push(StoredRun {
             run: run(row)?,
-            linked: row.bool(8)?,
-            params: row.string(9)?,
-            tags: row.string(10)?,
-            metrics: Summaries::decode(row.bytes(11)?)?,
+            linked: row.bool(9)?,
+            params: row.string(10)?,
+            tags: row.string(11)?,
+            metrics: Summaries::decode(row.bytes(12)?)?,
         });
     }
     for page in found.chunks_mut(LIST_MAX) {
@@ -239,6 +243,7 @@ fn run(row: &Row) -> Result<Run> {
         deleted: row.bool(5)?,
         start: Timestamp::from_millis(row.int(6)?),
         end: row.opt_int(7)?.map(Timestamp::from_millis),
+        artifact_root: row.string(8)?,
     })
 }
 

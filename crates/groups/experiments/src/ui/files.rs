@@ -35,6 +35,8 @@ pub(super) struct FilesView {
     tree: Vec<TreeLine>,
     more: bool,
     file: Option<FileView>,
+    /// Where the files are that are not on this server; empty when they are.
+    elsewhere: String,
 }
 
 #[derive(Serialize)]
@@ -70,8 +72,8 @@ struct FileView {
 /// Where files lie: under the run, or under a model.
 pub(super) async fn root(service: &Experiments, run: &str, model: &str) -> Result<String, ExperimentError> {
     match model {
-        "" => Ok(service.get_run(run).await?.artifact_folder()),
-        model => Ok(service.get_logged_model(model).await?.artifact_folder()),
+        "" => service.get_run(run).await?.artifact_folder(),
+        model => service.get_logged_model(model).await?.artifact_folder(),
     }
 }
 
@@ -82,7 +84,21 @@ pub(super) async fn view(
     models: &[(String, String)],
     (model, path): (&str, &str),
 ) -> Result<FilesView, ExperimentError> {
-    let root = root(service, run, model).await?;
+    let href = |model: &str, path: &str| {
+        format!("/runs/{run}?{}", query(&[("tab", "artifacts"), ("model", model), ("path", path)]))
+    };
+    let mut roots = vec![RootLine { label: "Run".to_owned(), href: href("", ""), current: model.is_empty() }];
+    roots.extend(models.iter().map(|(id, name)| RootLine {
+        label: format!("Model {name}"),
+        href: href(id, ""),
+        current: id == model,
+    }));
+    let root = match root(service, run, model).await {
+        Err(ExperimentError::FilesElsewhere { location }) => {
+            return Ok(FilesView { roots, tree: Vec::new(), more: false, file: None, elsewhere: location });
+        }
+        found => found?,
+    };
     let path = path.trim_matches('/');
     if !path.is_empty() {
         ArtifactPath::parse(path)?;
@@ -102,24 +118,15 @@ pub(super) async fn view(
     if of_path.as_ref().is_some_and(|entry| entry.is_folder) {
         levels.push((path.to_owned(), entries(service, &root, path).await?));
     }
-    let href = |model: &str, path: &str| {
-        format!("/runs/{run}?{}", query(&[("tab", "artifacts"), ("model", model), ("path", path)]))
-    };
     let more = levels.iter().any(|(_, entries)| entries.len() > ENTRIES_SHOWN);
     let mut tree = Vec::new();
     grow(&levels, 0, path, &|path: &str| href(model, path), &mut tree);
-    let mut roots = vec![RootLine { label: "Run".to_owned(), href: href("", ""), current: model.is_empty() }];
-    roots.extend(models.iter().map(|(id, name)| RootLine {
-        label: format!("Model {name}"),
-        href: href(id, ""),
-        current: id == model,
-    }));
     let file = match of_path.filter(|entry| !entry.is_folder) {
         Some(entry) => Some(file(service, run, (model, &root), path, &entry).await?),
         None if path.is_empty() || levels.len() > folders.len() => None,
         None => return Err(ExperimentError::ArtifactNotFound { path: path.to_owned() }),
     };
-    Ok(FilesView { roots, tree, more, file })
+    Ok(FilesView { roots, tree, more, file, elsewhere: String::new() })
 }
 
 async fn entries(

@@ -133,6 +133,8 @@ struct TextsView {
     choices: Vec<(Link, bool)>,
     texts: Vec<(String, String)>,
     whole: bool,
+    /// Where the run's files are when they are not on this server; else empty.
+    elsewhere: String,
     tags: Vec<(String, String)>,
 }
 
@@ -341,10 +343,17 @@ fn indented(value: &Value) -> String {
 
 /// Packages and interpreter of the models that were logged, and where the code came from.
 async fn environment(service: &Experiments, record: &RunRecord) -> Result<TextsView, ExperimentError> {
-    let mut folders = vec![(String::new(), record.run.artifact_folder())];
-    folders.push(("model/".to_owned(), format!("{}/model", record.run.artifact_folder())));
+    let (mut folders, mut elsewhere) = (Vec::new(), String::new());
+    match record.run.artifact_folder() {
+        Ok(root) => {
+            folders.extend([(String::new(), root.clone()), ("model/".to_owned(), format!("{root}/model"))])
+        }
+        Err(_) => elsewhere = record.run.artifact_uri(),
+    }
     for model in models(service, record).await? {
-        folders.push((format!("{}/", model.name), model.artifact_folder()));
+        if let Ok(folder) = model.artifact_folder() {
+            folders.push((format!("{}/", model.name), folder));
+        }
     }
     let mut texts = Vec::new();
     for (shown, folder) in folders {
@@ -361,12 +370,21 @@ async fn environment(service: &Experiments, record: &RunRecord) -> Result<TextsV
     };
     let tags = record.tags.iter().filter(|(key, _)| about(key));
     let tags = tags.map(|(key, value)| (key.clone(), value.clone())).collect();
-    Ok(TextsView { choices: Vec::new(), texts, whole: true, tags })
+    Ok(TextsView { choices: Vec::new(), texts, whole: true, elsewhere, tags })
 }
 
 /// The end of a log: files in `logs/`, and files that are called `.log`.
 async fn logs(service: &Experiments, record: &RunRecord, path: &str) -> Result<TextsView, ExperimentError> {
-    let root = record.run.artifact_folder();
+    let Ok(root) = record.run.artifact_folder() else {
+        let elsewhere = record.run.artifact_uri();
+        return Ok(TextsView {
+            choices: Vec::new(),
+            texts: Vec::new(),
+            whole: true,
+            elsewhere,
+            tags: Vec::new(),
+        });
+    };
     let mut names = Vec::new();
     for (folder, prefix) in [(root.clone(), ""), (format!("{root}/logs"), "logs/")] {
         for entry in service.list_artifacts(&folder).await? {
@@ -389,7 +407,7 @@ async fn logs(service: &Experiments, record: &RunRecord, path: &str) -> Result<T
         (Link { href: format!("/runs/{id}?tab=logs&path={}", encoded(&name)), label: name }, current)
     };
     let choices = names.iter().cloned().map(choice).collect();
-    Ok(TextsView { choices, texts, whole, tags: Vec::new() })
+    Ok(TextsView { choices, texts, whole, elsewhere: String::new(), tags: Vec::new() })
 }
 
 /// The same run in Python.

@@ -38,6 +38,7 @@ async fn an_imported_run_and_model_are_told_when_they_come_and_when_they_change(
             tags: Default::default(),
             params: Default::default(),
             metrics: Vec::new(),
+            artifact_root: String::new(),
         };
         for (finished, outcome) in [
             (false, Imported::New),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
 mod import;
+mod locations;
 mod multipart;
 mod points;
 mod search;
@@ -216,7 +217,7 @@ async fn artifacts_come_back_as_they_were_sent() {
     for server in servers().await {
         let engine = server.engine();
         let run = server.run().await;
-        let folder = server.experiments.get_run(&run).await.unwrap().artifact_folder();
+        let folder = server.experiments.get_run(&run).await.unwrap().artifact_folder().unwrap();
         let files =
             [("model/MLmodel", "flavors: {}\n"), ("model/data/model.lgb", "tree\n"), ("notes.txt", "")];
         for (name, text) in files {
