@@ -5,8 +5,8 @@ use crate::columns::{Shared, decode_integers, decode_reals, encode_integers, enc
 use crate::wire::{DamagedBytes, Reader, put_text, put_unsigned};
 
 const VERSION: u8 = 1;
-/// More points in one column than any fold writes: bounds what damaged bytes can make us allocate.
-const MAX_POINTS: u64 = 1 << 26;
+/// More points in one chunk than any fold writes: bounds what damaged bytes can make us allocate.
+const MAX_POINTS: u64 = 1 << 20;
 
 /// The points of one key.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,11 +52,13 @@ fn directory(bytes: &[u8]) -> Result<Vec<Entry<'_>>, DamagedBytes> {
     let mut reader = Reader::new(bytes, VERSION)?;
     let keys = reader.count(5)?;
     let mut heads = Vec::with_capacity(keys);
+    let mut points = 0u64;
     for _ in 0..keys {
         let key = reader.text()?;
         let count = reader.unsigned()?;
-        if count > MAX_POINTS {
-            return Err(DamagedBytes("a column claims too many points"));
+        points = points.saturating_add(count);
+        if points > MAX_POINTS {
+            return Err(DamagedBytes("a chunk claims too many points"));
         }
         let mut length =
             || usize::try_from(reader.unsigned()?).map_err(|_| DamagedBytes("a length is too large"));

@@ -1,7 +1,7 @@
 //! Columns of numbers as bytes. Short ones of a chunk share what describes their numbers, each in a page of its own.
 
 use pco::data_types::Number;
-use pco::standalone::{simple_compress, simple_decompress};
+use pco::standalone::{simple_compress, simple_decompress_into};
 use pco::wrapped::{FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
 
@@ -176,16 +176,25 @@ pub(crate) fn decode_reals(bytes: &[u8], count: usize, shared: Shared<'_>) -> Re
 
 fn decode<T: Number>(bytes: &[u8], count: usize, shared: Shared<'_>) -> Result<Vec<T>, DamagedBytes> {
     let (tag, rest) = bytes.split_first().ok_or(DamagedBytes("a column is missing"))?;
-    let column = match *tag {
-        COMPRESSED => simple_decompress::<T>(rest).map_err(|_| DamagedBytes("a column is damaged"))?,
-        PAGE => decode_page(head(shared)?.0, rest, count)?,
+    match *tag {
+        COMPRESSED => {
+            // Into as much as is claimed: a few damaged bytes can stand for millions of numbers.
+            let mut column = vec![T::default(); count];
+            let progress = simple_decompress_into(rest, &mut column).map_err(damaged)?;
+            let whole = progress.finished && progress.n_processed == count;
+            if whole { Ok(column) } else { Err(DamagedBytes("a column has the wrong length")) }
+        }
+        PAGE => decode_page(head(shared)?.0, rest, count),
         SHARING => {
             let (head, page) = head(Shared(bytes))?;
-            decode_page(head, page, count)?
+            decode_page(head, page, count)
         }
-        _ => return Err(DamagedBytes("unknown column form")),
-    };
-    if column.len() == count { Ok(column) } else { Err(DamagedBytes("a column has the wrong length")) }
+        _ => Err(DamagedBytes("unknown column form")),
+    }
+}
+
+fn damaged(_: pco::errors::PcoError) -> DamagedBytes {
+    DamagedBytes("a column is damaged")
 }
 
 /// What is shared, and the page behind it.
@@ -200,7 +209,6 @@ fn decode_page<T: Number>(head: &[u8], page: &[u8], count: usize) -> Result<Vec<
     if count > PAGE_POINTS {
         return Err(DamagedBytes("a page claims too many points"));
     }
-    let damaged = |_| DamagedBytes("a column is damaged");
     let (file, meta) = FileDecompressor::new(head).map_err(damaged)?;
     let (mut chunk, _) = file.chunk_decompressor::<T, _>(meta).map_err(damaged)?;
     let mut column = vec![T::default(); count];

@@ -9,7 +9,10 @@ use sha2::{Digest, Sha256};
 use super::{Evaluation, Result, check_name};
 use crate::model::{EvaluationDataset, EvaluationRecord};
 use crate::record::{self, NewRecord};
-use crate::{kinds, store};
+use crate::{EvaluationError, kinds, store};
+
+/// Experiments that a search names; the statement has a place for each.
+const EXPERIMENTS_MAX: usize = 10_000;
 
 impl Evaluation {
     pub(crate) async fn create_dataset(
@@ -59,6 +62,10 @@ impl Evaluation {
         experiments: &[String],
         ask: &Ask,
     ) -> Result<(Vec<EvaluationDataset>, Option<String>)> {
+        if experiments.len() > EXPERIMENTS_MAX {
+            let rule = format!("at most {EXPERIMENTS_MAX} experiments are searched at a time");
+            return Err(EvaluationError::invalid("experiment_ids", experiments.len().to_string(), rule));
+        }
         store::search_datasets(&self.db, self.workspace.as_deref(), experiments, ask).await
     }
 

@@ -11,6 +11,9 @@ use crate::artifacts::ArtifactPath;
 use crate::model::*;
 use crate::store;
 
+/// Experiments that a search names.
+const EXPERIMENTS_MAX: usize = 10_000;
+
 impl Within for Experiments {
     fn within(&self, workspace: &str) -> Self {
         let mut scoped = self.clone();
@@ -59,13 +62,22 @@ impl Experiments {
 
     /// Those of the experiments that this handle sees.
     pub(super) async fn seen(&self, experiments: &[i64]) -> Result<Vec<i64>> {
-        let mut seen = Vec::with_capacity(experiments.len());
-        for experiment in experiments {
-            if self.sees(*experiment).await? {
-                seen.push(*experiment);
-            }
+        if experiments.len() > EXPERIMENTS_MAX {
+            let rule = format!("at most {EXPERIMENTS_MAX} experiments are searched at a time");
+            let count = i64::try_from(experiments.len()).unwrap_or(i64::MAX);
+            return Err(ExperimentError::invalid_number("experiment_ids", count, rule));
         }
-        Ok(seen)
+        let Some(own) = &self.workspace else { return Ok(experiments.to_vec()) };
+        let unknown: Vec<i64> = experiments
+            .iter()
+            .copied()
+            .filter(|experiment| self.homes.is_in(*experiment, own).is_none())
+            .collect();
+        for (experiment, home) in store::homes_of(&self.db, &unknown).await? {
+            self.homes.put(experiment, &home);
+        }
+        let is_seen = |experiment: &i64| self.homes.is_in(*experiment, own) == Some(true);
+        Ok(experiments.iter().copied().filter(is_seen).collect())
     }
 
     /// Those of the records that this handle sees.

@@ -146,6 +146,21 @@ pub(crate) async fn home_of(db: &Db, id: i64) -> Result<Option<String>> {
     row.map(|row| Ok(row.string(0)?)).transpose()
 }
 
+/// The workspaces of those of the experiments that exist.
+pub(crate) async fn homes_of(db: &Db, ids: &[i64]) -> Result<Vec<(i64, String)>> {
+    let mut homes = Vec::with_capacity(ids.len());
+    for page in ids.chunks(LIST_MAX) {
+        let mut arguments = Vec::new();
+        let list = holes(page, &mut arguments);
+        let rows =
+            db.read(format!("SELECT id, workspace FROM experiments WHERE id IN ({list})"), arguments).await?;
+        for row in rows {
+            homes.push((row.int(0)?, row.string(1)?));
+        }
+    }
+    Ok(homes)
+}
+
 pub(crate) fn home_within(tx: &mut Tx<'_>, id: i64) -> Result<Option<String>> {
     let row = tx.query_one("SELECT workspace FROM experiments WHERE id = $1", args![id])?;
     row.map(|row| Ok(row.string(0)?)).transpose()

@@ -130,6 +130,16 @@ proptest! {
 }
 
 #[test]
+fn no_chunk_claims_more_points_than_are_ever_written() {
+    let point = |n: i64| Point { at_ms: n, step: n, value: 1.0 };
+    let whole = encode_chunk(&[Series { key: "a".to_owned(), points: (0..1 << 20).map(point).collect() }]);
+    assert_eq!(decode_chunk(&whole).unwrap()[0].points.len(), 1 << 20);
+    let more = encode_chunk(&[Series { key: "a".to_owned(), points: (0..=1 << 20).map(point).collect() }]);
+    assert!(more.len() < 100, "a progression takes no room");
+    assert!(decode_chunk(&more).is_err());
+}
+
+#[test]
 fn what_people_log_is_small() {
     // Fifty metrics logged together every 1.2 s, with the four to six digits of a training log.
     let series: Vec<Series> = (0..50)
