@@ -154,24 +154,54 @@ def test_a_hostile_pickle_is_named_and_refused(tracking, unique, call, tmp_path)
     assert scan["verdict"] == "unknown"
 
 
+def kept_verdicts(work, name):
+    """Verdicts on files of this name, with their findings."""
+    address = f"file:{work / 'data' / 'loopwright.sqlite'}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
+        query = "SELECT verdict, findings FROM file_scans WHERE name = ?"
+        return database.execute(query, (name.lower(),)).fetchall()
+
+
+def scanned_soon(work, name):
+    rows, deadline = [], time.monotonic() + 30
+    while not rows and time.monotonic() < deadline:
+        rows = kept_verdicts(work, name)
+        time.sleep(0.05)
+    return rows
+
+
 def test_an_upload_is_scanned_before_anybody_asks(url, tracking, unique, work, tmp_path):
     file = tmp_path / f"{unique('early')}.PKL"
     file.write_bytes(pickle.dumps(Hostile()))
     mlflow.set_experiment(unique("uploads"))
     with mlflow.start_run() as run:
         mlflow.log_artifact(str(file), "model")
-    address, rows = f"file:{work / 'data' / 'loopwright.sqlite'}?mode=ro", []
-    deadline = time.monotonic() + 30
-    while not rows and time.monotonic() < deadline:
-        with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
-            query = "SELECT verdict, findings FROM file_scans WHERE name = ?"
-            rows = database.execute(query, (file.name.lower(),)).fetchall()
-        time.sleep(0.05)
-    [(verdict, findings)] = rows
+    [(verdict, findings)] = scanned_soon(work, file.name)
     assert verdict == "unknown" and "system" in findings
     asked = {"tab": "artifacts", "path": f"model/{file.name}"}
     page = requests.get(f"{url}/runs/{run.info.run_id}", params=asked, timeout=30)
     assert page.ok and "Pickle scan" in page.text and "unknown" in page.text
+
+
+def test_a_large_upload_waits_for_its_gate(tracking, unique, call, work, tmp_path):
+    name = unique("large")
+    large, small = tmp_path / f"{name}.bin", tmp_path / f"{name}.pkl"
+    with large.open("wb") as file:
+        pickle.dump(Hostile(), file)
+        file.truncate(64 << 20)
+    small.write_bytes(pickle.dumps(Hostile()))
+    mlflow.set_experiment(name)
+    with mlflow.start_run() as run:
+        mlflow.log_artifact(str(large), "model")
+        mlflow.log_artifact(str(small), "model")
+    # Uploads are scanned in their order.
+    assert len(scanned_soon(work, small.name)) == 1
+    assert kept_verdicts(work, large.name) == []
+    tracking.create_registered_model(name)
+    tracking.create_model_version(name, f"runs:/{run.info.run_id}/model", run_id=run.info.run_id)
+    call("PUT", f"/models/{name}/gates", {"evidence": ["scan"]})
+    found = gate(call, name)
+    assert found["version"]["state"] == "refused" and large.name in checks(found)["scan"]["evidence"]
 
 
 def test_a_booster_in_its_text_format_holds_no_pickle(tracking, unique, call):

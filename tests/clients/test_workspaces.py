@@ -154,6 +154,23 @@ def test_a_version_cannot_be_made_of_another_teams_files(url, tracking, teams):
             assert answer.status_code == 404 and "team-a" not in answer.text, answer.text
 
 
+def test_a_gate_does_not_judge_by_another_teams_run(url, tracking, teams):
+    _, own_run, _ = teams["team-b"]
+    with within("team-b"):
+        tracking.create_registered_model("borrowed")
+        for run_id in (teams["team-a"][1], own_run):
+            tracking.create_model_version("borrowed", f"runs:/{own_run}/notes", run_id=run_id)
+    model = f"{url}/api/v1/models/team-b%2Fborrowed"
+    policy = {"metrics": [{"key": "mae", "at_most": 2.0}]}
+    assert requests.put(f"{model}/gates", json=policy, timeout=30).ok
+    for version, state, mae, team in ((1, "refused", None, None), (2, "awaiting_approval", 1.5, "team-b")):
+        found = requests.post(f"{model}/versions/{version}/gate", json={}, timeout=30).json()
+        facts = found["gate"]["evidence"]["facts"]
+        assert (found["version"]["state"], facts["metrics"].get("mae")) == (state, mae), found
+        run = requests.get(f"{model}/versions/{version}/card", timeout=30).json()["run"] or {"params": {}}
+        assert run["params"].get("team") == team, run
+
+
 def test_a_point_does_not_reach_another_teams_model(tracking, teams):
     _, own_run, _ = teams["team-b"]
     _, _, theirs = teams["team-a"]

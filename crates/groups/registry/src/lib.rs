@@ -29,12 +29,16 @@ pub use evaluation::{Evaluation, EvaluationKind, Loss, Paired};
 pub use foreign::ForeignVersion;
 pub use full_name::{full_name, split_name};
 pub use gate::{Check, ComparisonRule, Evidence, GatePolicy, MetricRule};
-pub use kernel_pickle::may_hold_pickle;
 pub use model::*;
 pub use ports::{DatasetFact, LoggedModels, RunFact, RunFacts, SOURCE_ELSEWHERE, VersionFile, VersionFiles};
-pub use service::{FileScans, Governance, NewVersion, Registry};
+pub use service::{FileScans, Governance, NewVersion, Registry, is_scanned_at_upload};
 
-pub const MIGRATIONS: MigrationSet = migrations!("registry", 1 => "0001_models", 2 => "0002_governance");
+pub const MIGRATIONS: MigrationSet = migrations!(
+    "registry",
+    1 => "0001_models",
+    2 => "0002_governance",
+    3 => "0003_policy_setters"
+);
 
 /// The alias of the version that serves.
 pub const CHAMPION: &str = "champion";

@@ -87,6 +87,6 @@ pub struct RunFact {
 
 #[async_trait]
 pub trait RunFacts: Send + Sync + 'static {
-    /// None when there is no such run here.
-    async fn run(&self, run: &str) -> Result<Option<RunFact>, Failure>;
+    /// None when there is no such run in the workspace of the registered `model`.
+    async fn run(&self, model: &str, run: &str) -> Result<Option<RunFact>, Failure>;
 }

@@ -33,50 +33,75 @@ const CLOSED: [(&[u8], &str); 7] = [
     (b"\x28\xb5\x2f\xfd", "zstd"),
 ];
 
+/// A file or a part of one.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub bytes: &'a [u8],
+    /// A [`file_name`].
+    pub name: &'a str,
+    /// The members of archives that it lies in; empty for the file itself.
+    pub place: &'a str,
+    /// Archives around it.
+    pub depth: usize,
+}
+
+impl Part<'_> {
+    /// A reason, with the member that it is about.
+    fn says(&self, reason: &str) -> String {
+        if self.place.is_empty() { reason.to_owned() } else { format!("{}: {reason}", self.place) }
+    }
+}
+
+/// What of a path a verdict depends on: its last part, with ASCII letters in lower case, because that is how readers compare
+/// endings.
+pub fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()
+}
+
 /// Whether a file of this name is worth a scan before anybody asks. What it holds decides, not its name: another name says
 /// nothing.
 pub fn may_hold_pickle(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    NAMED.iter().chain(&USUAL).any(|ending| lower.ends_with(ending))
+    let name = file_name(name);
+    NAMED.iter().chain(&USUAL).any(|ending| name.ends_with(ending))
 }
 
-pub(crate) fn scan_part(bytes: &[u8], name: &str, depth: usize, findings: &mut Findings) {
+pub(crate) fn scan_part(part: Part<'_>, findings: &mut Findings) {
+    let Part { bytes, name, depth, .. } = part;
     if depth > findings.limits.depth {
-        return findings.raise(Kind::Unknown, format!("{name}: archives too deep in each other"));
+        return findings.raise(Kind::Unknown, part.says("archives too deep in each other"));
     }
     let Some(steps) = findings.steps.checked_sub(bytes.len() as u64 / BYTES_PER_STEP) else {
-        return findings.raise(Kind::Unknown, format!("{name}: more bytes than are scanned"));
+        return findings.raise(Kind::Unknown, part.says("more bytes than are scanned"));
     };
     findings.steps = steps;
     if let Some((_, format)) = CLOSED.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        return findings.raise(Kind::Unknown, format!("{name}: {format} is not opened"));
+        return findings.raise(Kind::Unknown, part.says(&format!("{format} is not opened")));
     }
     if is_zfile(bytes) {
-        return findings.raise(Kind::Unknown, format!("{name}: joblib's old ZF is not opened"));
+        return findings.raise(Kind::Unknown, part.says("joblib's old ZF is not opened"));
     }
     if bytes.get(257..262) == Some(b"ustar".as_slice()) || is_old_tar(bytes) {
-        return findings.raise(Kind::Unknown, format!("{name}: tar is not opened"));
+        return findings.raise(Kind::Unknown, part.says("tar is not opened"));
     }
     if holds_lambda(bytes, name) {
         findings.global("keras.layers", "Lambda");
     }
-    let is_zip = scan_zip(bytes, name, depth, findings);
+    let is_zip = scan_zip(part, findings);
     if let Some((body, holds_objects)) = npy_body(bytes) {
-        return scan_pickles(body, name, holds_objects, findings);
+        return scan_pickles(Part { bytes: body, ..part }, holds_objects, findings);
     }
     if bytes.starts_with(b"\x1f\x8b") {
-        return scan_inflated(MultiGzDecoder::new(bytes), bytes.len(), name, depth, findings, true);
+        return scan_inflated(MultiGzDecoder::new(bytes), part, findings, true);
     }
     let is_zlib = bytes.len() > 2
         && bytes[0] == 0x78
         && (u16::from(bytes[0]) * 256 + u16::from(bytes[1])).is_multiple_of(31);
     if is_zlib {
         // Text may begin with these two bytes as well.
-        scan_inflated(ZlibDecoder::new(bytes), bytes.len(), name, depth, findings, false);
+        scan_inflated(ZlibDecoder::new(bytes), part, findings, false);
     }
-    let lower = name.to_ascii_lowercase();
-    let named = NAMED.iter().any(|ending| lower.ends_with(ending));
-    scan_pickles(bytes, name, named && !is_zip && !is_zlib, findings);
+    let named = NAMED.iter().any(|ending| name.ends_with(ending));
+    scan_pickles(part, named && !is_zip && !is_zlib, findings);
 }
 
 /// What joblib wrote before 0.10: a length in hexadecimal digits, padded with blanks, and zlib.
@@ -114,7 +139,15 @@ fn is_old_tar(bytes: &[u8]) -> bool {
 
 /// A layer of Keras that holds code; in `.keras` the configuration is JSON, in HDF5 the same text is an attribute.
 fn holds_lambda(bytes: &[u8], name: &str) -> bool {
-    (name.ends_with("config.json") || is_hdf5(bytes)) && names_lambda(bytes)
+    (name.ends_with("config.json") || is_json_object(bytes) || is_hdf5(bytes)) && names_lambda(bytes)
+}
+
+/// Whatever it is called: readers of zip find a member by names that stand elsewhere, too.
+fn is_json_object(bytes: &[u8]) -> bool {
+    // White space, zeros of UTF-16 and byte order marks may come before.
+    let is_before =
+        |byte: u8| byte.is_ascii_whitespace() || matches!(byte, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff);
+    bytes.iter().find(|byte| !is_before(**byte)) == Some(&b'{')
 }
 
 /// Its magic may lie behind a block of the user, at 512 bytes or twice that any number of times.
@@ -177,7 +210,8 @@ fn json_letter(rest: &[u8]) -> (u8, usize) {
 }
 
 /// Pickles one after the other. `named`: the file must be one.
-fn scan_pickles(bytes: &[u8], name: &str, named: bool, findings: &mut Findings) {
+fn scan_pickles(part: Part<'_>, named: bool, findings: &mut Findings) {
+    let bytes = part.bytes;
     let has_header = matches!(bytes, [0x80, 0..=5, ..]);
     let mut trial = findings.trial();
     let mut at = 0;
@@ -213,7 +247,7 @@ fn scan_pickles(bytes: &[u8], name: &str, named: bool, findings: &mut Findings) 
         // Where other parts spent all the steps, nothing is known of this one.
         let is_unread = reason == TOO_LONG && trial.globals.is_empty();
         let kind = if is_unread { Kind::Unknown } else { Kind::Malformed };
-        trial.raise(kind, format!("{name}: {after}{reason} at byte {at}"));
+        trial.raise(kind, part.says(&format!("{after}{reason} at byte {at}")));
     }
     findings.merge(trial);
 }
@@ -232,23 +266,18 @@ fn npy_body(bytes: &[u8]) -> Option<(&[u8], bool)> {
     Some((&rest[start + length..], holds_objects))
 }
 
-fn scan_inflated(
-    reader: impl Read,
-    compressed: usize,
-    name: &str,
-    depth: usize,
-    findings: &mut Findings,
-    surely: bool,
-) {
-    match inflate(reader, compressed, findings) {
-        Inflated::Whole(bytes) => scan_part(&bytes, name, depth + 1, findings),
+/// `part`: the compressed bytes.
+fn scan_inflated(reader: impl Read, part: Part<'_>, findings: &mut Findings, surely: bool) {
+    let depth = part.depth + 1;
+    match inflate(reader, part.bytes.len(), findings) {
+        Inflated::Whole(bytes) => scan_part(Part { bytes: &bytes, depth, ..part }, findings),
         Inflated::Cut(bytes) if surely || !bytes.is_empty() => {
-            scan_part(&bytes, name, depth + 1, findings);
-            findings.raise(Kind::Malformed, format!("{name}: the compressed bytes are damaged"));
+            scan_part(Part { bytes: &bytes, depth, ..part }, findings);
+            findings.raise(Kind::Malformed, part.says("the compressed bytes are damaged"));
         }
         Inflated::Cut(_) => {}
         Inflated::TooLarge => {
-            findings.raise(Kind::Unknown, format!("{name}: it unpacks to more than is scanned"));
+            findings.raise(Kind::Unknown, part.says("it unpacks to more than is scanned"));
         }
     }
 }
@@ -290,25 +319,26 @@ struct Member<'a> {
 }
 
 /// Whether the file is a zip; its members are scanned whatever their names, checksums and flags say.
-fn scan_zip(bytes: &[u8], name: &str, depth: usize, findings: &mut Findings) -> bool {
+fn scan_zip(part: Part<'_>, findings: &mut Findings) -> bool {
+    let bytes = part.bytes;
     let Some(end) = find_end(bytes) else {
         let is_zip = bytes.starts_with(ZIP_LOCAL);
         if is_zip {
-            findings.raise(Kind::Malformed, format!("{name}: a zip without its directory"));
+            findings.raise(Kind::Malformed, part.says("a zip without its directory"));
         }
         return is_zip;
     };
     let Some(members) = directory(bytes, end, findings.limits.members) else {
-        findings.raise(Kind::Malformed, format!("{name}: the directory of the zip is damaged"));
+        findings.raise(Kind::Malformed, part.says("the directory of the zip is damaged"));
         return true;
     };
     for member in members {
         findings.members += 1;
         if findings.members > findings.limits.members {
-            findings.raise(Kind::Unknown, format!("{name}: more members than are scanned"));
+            findings.raise(Kind::Unknown, part.says("more members than are scanned"));
             break;
         }
-        scan_member(bytes, name, &member, depth, findings);
+        scan_member(part, &member, findings);
     }
     true
 }
@@ -397,24 +427,27 @@ fn long_fields(extra: &[u8], plain: usize, compressed: usize, local: usize) -> O
     Some((next(compressed)?, next(local)?))
 }
 
-fn scan_member(bytes: &[u8], archive: &str, member: &Member<'_>, depth: usize, findings: &mut Findings) {
-    let name = format!("{archive}!{}", String::from_utf8_lossy(member.name));
-    let Some((body, method, local_name)) = local_body(bytes, member) else {
-        return findings.raise(Kind::Malformed, format!("{name}: the member lies outside of the zip"));
+fn scan_member(zip: Part<'_>, member: &Member<'_>, findings: &mut Findings) {
+    let called = String::from_utf8_lossy(member.name);
+    let name = file_name(&called);
+    let place = if zip.place.is_empty() { called.into_owned() } else { format!("{}!{called}", zip.place) };
+    let Some((body, method, local_name)) = local_body(zip.bytes, member) else {
+        return findings.raise(Kind::Malformed, format!("{place}: the member lies outside of the zip"));
     };
+    let part = Part { bytes: body, name: &name, place: &place, depth: zip.depth + 1 };
     if method != member.method || local_name != member.name {
-        findings.raise(Kind::Malformed, format!("{name}: the zip says two things about this member"));
+        findings.raise(Kind::Malformed, part.says("the zip says two things about this member"));
     }
     if member.flags & 1 != 0 {
-        findings.raise(Kind::Malformed, format!("{name}: the member says that it is encrypted"));
+        findings.raise(Kind::Malformed, part.says("the member says that it is encrypted"));
     }
     if member.name.ends_with(b"/") && member.compressed == 0 {
         return;
     }
     match method {
-        0 => scan_part(body, &name, depth + 1, findings),
-        8 => scan_inflated(DeflateDecoder::new(body), body.len(), &name, depth, findings, true),
-        _ => findings.raise(Kind::Unknown, format!("{name}: compression {method} of zip is not opened")),
+        0 => scan_part(part, findings),
+        8 => scan_inflated(DeflateDecoder::new(body), Part { depth: zip.depth, ..part }, findings, true),
+        _ => findings.raise(Kind::Unknown, part.says(&format!("compression {method} of zip is not opened"))),
     }
 }
 

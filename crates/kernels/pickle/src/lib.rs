@@ -9,10 +9,12 @@ mod machine;
 
 use std::collections::HashMap;
 
-pub use containers::may_hold_pickle;
+use containers::Part;
+
+pub use containers::{file_name, may_hold_pickle};
 
 /// Changes whenever the same bytes may get another verdict.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Worse ones are larger: the verdict on a file is the worst of its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +63,8 @@ pub struct Verdict {
     pub kind: Kind,
     /// In order of appearance, each once.
     pub globals: Vec<Global>,
-    /// Why the verdict is `Unknown` or `Malformed` besides unknown globals.
+    /// Why the verdict is `Unknown` or `Malformed` besides unknown globals. They name members of archives, never the file:
+    /// whoever has the same bytes gets the same reasons.
     pub reasons: Vec<String>,
     /// Pickles that were followed to their end.
     pub pickles: usize,
@@ -97,21 +100,21 @@ impl Default for Limits {
 }
 
 /// The verdict on a file's bytes. The name only says how strict to be with what is no pickle: a `.pkl` that is none is
-/// `Malformed`.
+/// `Malformed`. Nothing of it counts but its [`file_name`].
 pub fn scan(bytes: &[u8], name: &str, limits: &Limits) -> Verdict {
-    let mut findings = Findings::new(*limits);
     if bytes.len() > limits.file_bytes {
-        findings.raise(Kind::Unknown, format!("{name}: {} bytes are more than are scanned", bytes.len()));
-    } else {
-        containers::scan_part(bytes, name, 0, &mut findings);
+        return too_large(bytes.len() as u64);
     }
+    let mut findings = Findings::new(*limits);
+    let name = file_name(name);
+    containers::scan_part(Part { bytes, name: &name, place: "", depth: 0 }, &mut findings);
     findings.verdict()
 }
 
 /// The verdict on a file that was too large to be read.
-pub fn too_large(name: &str, size_bytes: u64) -> Verdict {
+pub fn too_large(size_bytes: u64) -> Verdict {
     let mut findings = Findings::new(Limits::default());
-    findings.raise(Kind::Unknown, format!("{name}: {size_bytes} bytes are more than are scanned"));
+    findings.raise(Kind::Unknown, format!("{size_bytes} bytes are more than are scanned"));
     findings.verdict()
 }
 

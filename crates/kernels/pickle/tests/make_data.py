@@ -205,6 +205,10 @@ def reviewed(system):
         "unknown/lambda-spaced.keras": zipped({"config.json": config}),
         "unknown/lambda-16.keras": zipped({"config.json": config.decode().encode("utf-16")}),
         "unknown/lambda-block.h5": b"-" * 512 + b"\x89HDF\r\n\x1a\n" + config,
+        "unknown/Config.JSON": b'{"class_name": "Lambda"}',
+        "unknown/lambda-upper.keras": zipped({"CONFIG.json": b'{"class_name": "Lambda"}'}),
+        # Python ends a member's name at a NUL.
+        "unknown/lambda-nul.keras": zipped({"config.json_x": b'{"class_name": "Lambda"}'}).replace(b"json_x", b"json\0x"),
         "no_pickle/config.json": b'{"class_name": "Dense", "name": "Lambda"}',
         "no_pickle/notes.txt": b"(No such file)\n",
         "no_pickle/locals.txt": b"((local values))\n",

@@ -109,10 +109,11 @@ pub struct RecordedRuns(pub Experiments);
 
 #[async_trait]
 impl RunFacts for RecordedRuns {
-    async fn run(&self, run: &str) -> PortResult<Option<RunFact>> {
-        match self.0.get_record(run).await {
+    async fn run(&self, model: &str, run: &str) -> PortResult<Option<RunFact>> {
+        let experiments = experiments_of(&self.0, model);
+        match experiments.get_record(run).await {
             Ok(record) => {
-                let created_by = self.0.creator_of_run(run).await.map_err(failure)?;
+                let created_by = experiments.creator_of_run(run).await.map_err(failure)?;
                 Ok(Some(RunFact { created_by, ..fact(&record) }))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

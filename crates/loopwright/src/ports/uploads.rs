@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use group_experiments::Uploads;
-use group_registry::{FileScans, Registry, VersionFile, may_hold_pickle};
+use group_registry::{FileScans, Registry, VersionFile, is_scanned_at_upload};
 use platform_db::Db;
 use platform_primitives::Failure;
 use tokio::sync::mpsc;
@@ -27,7 +27,7 @@ pub fn scanned_uploads(db: Db) -> (ScannedUploads, WaitingUploads) {
 #[async_trait]
 impl Uploads for ScannedUploads {
     fn saved(&self, path: &str, digest: &str, size_bytes: u64) {
-        if !may_hold_pickle(path) {
+        if !is_scanned_at_upload(path, size_bytes) {
             return;
         }
         let file = VersionFile { path: path.to_owned(), digest: digest.to_owned(), size_bytes };

@@ -18,7 +18,7 @@ impl Registry {
     /// The card as it would be kept now.
     pub(crate) async fn card(&self, version: &ModelVersion) -> Result<Value> {
         let (model, number) = (version.model.as_str(), version.version);
-        let run = self.run_fact(&version.run_id).await?;
+        let run = self.run_fact(version).await?;
         let files = self.files_here(version).await?;
         let mlmodel = self.mlmodel(&files).await?;
         let flavors: Vec<&String> =

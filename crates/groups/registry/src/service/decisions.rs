@@ -20,10 +20,6 @@ struct Verdict {
     expires: Option<Timestamp>,
     reason: String,
     run_authors: Vec<String>,
-    /// Who changed the policy since the version was registered.
-    policy_setters: Vec<String>,
-    /// The digest of the policy, read before `policy_setters`.
-    policy: Option<String>,
     /// The digest of the policy that the version was judged by; none: a loop judged it.
     judged_by: Option<String>,
     /// Over the files as they are now.
@@ -82,8 +78,6 @@ impl Registry {
         let signature = self.sign(&row).await?;
         let decisions = self.decisions(model, version).await?;
         let run_authors = self.run_authors(&row, &decisions).await?;
-        let policy = self.policy_digest(model).await?;
-        let policy_setters = self.policy_setters(&row).await?;
         let judged_by = gated_policy(&decisions);
         let card = match self.governing.is_some() {
             true => Some(self.card(&row).await?),
@@ -91,17 +85,7 @@ impl Registry {
         };
         let digest = digest.map(str::to_owned);
         let reason = reason.to_owned();
-        let verdict = Verdict {
-            digest,
-            expires,
-            reason,
-            run_authors,
-            policy_setters,
-            policy,
-            judged_by,
-            signature,
-            card,
-        };
+        let verdict = Verdict { digest, expires, reason, run_authors, judged_by, signature, card };
         self.change_version(&approver.name, model, version, move |registry, tx, actor, model, row| {
             registry.approve_locked(tx, actor, model, row, verdict)
         })
@@ -118,10 +102,11 @@ impl Registry {
         verdict: Verdict,
     ) -> Result<()> {
         let (before, now) = (row.state, self.events.now());
-        check_approver(actor, row, &verdict)?;
+        // Read here, where the model is locked: nobody changes the policy in between.
+        let policy_setters = store::policy_setters(tx, &model.name, row.version)?;
+        check_approver(actor, row, &verdict, &policy_setters)?;
         let policy = store::gate_policy(tx, &model.name)?;
-        let is_other = policy.as_ref().map(|(_, digest)| digest) != verdict.policy.as_ref();
-        if is_other || policy.as_ref().is_some_and(|(_, digest)| verdict.judged_by.as_ref() != Some(digest)) {
+        if policy.as_ref().is_some_and(|(_, digest)| verdict.judged_by.as_ref() != Some(digest)) {
             return Err(RegistryError::PolicyChanged { model: row.model.clone(), version: row.version });
         }
         let policy = policy.map(|(text, _)| stored(&text)).transpose()?;
@@ -293,7 +278,7 @@ impl Registry {
     /// Who made the version's run: as its gate saw it, and as it is recorded now.
     async fn run_authors(&self, version: &ModelVersion, decisions: &[Decision]) -> Result<Vec<String>> {
         let mut authors = gated_run_authors(decisions);
-        if let Some(run) = self.run_fact(&version.run_id).await? {
+        if let Some(run) = self.run_fact(version).await? {
             authors.extend([run.user, run.created_by]);
         }
         Ok(authors)
@@ -379,10 +364,15 @@ fn check_run(actor: &str, version: &ModelVersion, authors: &[String]) -> Result<
 }
 
 /// Another person than made it or changed its gate, on the bytes that were gated.
-fn check_approver(actor: &str, version: &ModelVersion, verdict: &Verdict) -> Result<()> {
+fn check_approver(
+    actor: &str,
+    version: &ModelVersion,
+    verdict: &Verdict,
+    policy_setters: &[String],
+) -> Result<()> {
     check_author(actor, version)?;
     check_run(actor, version, &verdict.run_authors)?;
-    if verdict.policy_setters.iter().any(|setter| setter == actor) {
+    if policy_setters.iter().any(|setter| setter == actor) {
         let (actor, model) = (actor.to_owned(), version.model.clone());
         return Err(RegistryError::OwnPolicy { actor, model, version: version.version });
     }

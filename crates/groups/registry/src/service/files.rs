@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use kernel_pickle::{Kind, Limits, Verdict};
+use kernel_pickle::{Kind, Limits, Verdict, file_name};
 use platform_db::Db;
 use platform_primitives::{ErrorKind, Failure, Fault as _};
 use platform_signing::{SignedFile, SigningError, SigningKey};
@@ -21,6 +21,13 @@ use crate::{RegistryError, store};
 /// Versions that wait for their scan after they were registered; further ones are scanned when somebody asks.
 const WAITING: usize = 256;
 const SCANNER: i64 = kernel_pickle::VERSION as i64;
+/// Larger files are not scanned at their upload but when they are registered or gated: a scan holds all of the file.
+const MAX_UPLOAD_BYTES: u64 = 64 << 20;
+
+/// Whether a file is scanned as soon as it is uploaded.
+pub fn is_scanned_at_upload(path: &str, size_bytes: u64) -> bool {
+    size_bytes < MAX_UPLOAD_BYTES && kernel_pickle::may_hold_pickle(path)
+}
 
 /// What gates, signatures and cards stand on.
 #[derive(Clone)]
@@ -100,9 +107,11 @@ impl Registry {
         }
     }
 
-    pub(crate) async fn run_fact(&self, run: &str) -> Result<Option<RunFact>> {
+    pub(crate) async fn run_fact(&self, version: &ModelVersion) -> Result<Option<RunFact>> {
         match &self.governing {
-            Some(governing) if !run.is_empty() => Ok(governing.parts.runs.run(run).await?),
+            Some(governing) if !version.run_id.is_empty() => {
+                Ok(governing.parts.runs.run(&version.model, &version.run_id).await?)
+            }
             _ => Ok(None),
         }
     }
@@ -161,7 +170,8 @@ impl Registry {
         Ok(scans)
     }
 
-    /// One scan at a time, in a task that its caller's patience does not end.
+    /// One scan at a time in the whole server, because each holds all of its file; in a task that its caller's patience does not
+    /// end.
     async fn scan_once(&self, file: &VersionFile) -> Result<(String, Value)> {
         let (registry, file) = (self.clone(), file.clone());
         let task = tokio::spawn(async move {
@@ -171,9 +181,10 @@ impl Registry {
             };
             let key = (file.digest.clone(), file_name(&file.path));
             let digests = std::slice::from_ref(&file.digest);
-            match store::file_scans(&registry.db, digests, SCANNER).await?.remove(&key) {
+            let kept = store::file_scans(&registry.db, digests, SCANNER).await?.remove(&key);
+            match kept {
                 Some(found) => Ok(found),
-                None => registry.scan_file(&file).await,
+                None => registry.scan_file(&file, key.1).await,
             }
         });
         task.await.map_err(|error| {
@@ -181,26 +192,26 @@ impl Registry {
         })?
     }
 
-    async fn scan_file(&self, file: &VersionFile) -> Result<(String, Value)> {
+    /// `name`: under which the verdict is kept; the scanner sees no other.
+    async fn scan_file(&self, file: &VersionFile, name: String) -> Result<(String, Value)> {
         let limits = Limits::default();
         let verdict = if file.size_bytes > limits.file_bytes as u64 {
-            kernel_pickle::too_large(&file.path, file.size_bytes)
+            kernel_pickle::too_large(file.size_bytes)
         } else {
             let bytes = self.governed("scans")?.files.read(&file.digest).await?;
-            let path = file.path.clone();
+            let called = name.clone();
             let scanned =
-                tokio::task::spawn_blocking(move || kernel_pickle::scan(&bytes, &path, &limits)).await;
+                tokio::task::spawn_blocking(move || kernel_pickle::scan(&bytes, &called, &limits)).await;
             scanned.map_err(|error| {
                 let message = format!("the scan of {} did not end: {error}", file.path);
                 RegistryError::Port(Failure::new(ErrorKind::Internal, "registry/scan", message))
             })?
         };
-        let (name, findings) = (verdict.kind.name().to_owned(), findings(&verdict));
-        let scan = scan_line(file.clone(), name.clone(), findings.clone());
+        let (kind, findings) = (verdict.kind.name().to_owned(), findings(&verdict));
+        let scan = scan_line(file.clone(), kind.clone(), findings.clone());
         let now = self.events.now();
-        let key = file_name(&file.path);
-        self.db.write(move |tx| store::put_file_scan(tx, &scan, &key, SCANNER, now)).await?;
-        Ok((name, findings))
+        self.db.write(move |tx| store::put_file_scan(tx, &scan, &name, SCANNER, now)).await?;
+        Ok((kind, findings))
     }
 
     /// The server's public key as PEM.
@@ -306,11 +317,6 @@ fn signed_files(files: &[VersionFile]) -> Vec<SignedFile> {
 /// The source points to where this server keeps nothing, or the logged model is gone.
 fn is_elsewhere(error: &Failure) -> bool {
     error.code() == SOURCE_ELSEWHERE
-}
-
-/// In lower case, because that is how readers compare endings.
-fn file_name(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or_default().to_lowercase()
 }
 
 fn by_path(files: &[VersionFile]) -> BTreeMap<String, String> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use platform_events::EventFilter;
 use platform_primitives::Fault as _;
 use platform_signing::is_unsignable;
 use serde_json::{Value, json};
@@ -25,40 +24,6 @@ impl Registry {
         let name = model.to_owned();
         let found: Result<_> = self.db.snapshot(move |reader| store::gate_policy(reader, &name)).await;
         found?.map(|(text, _)| stored(&text)).transpose()
-    }
-
-    pub(super) async fn policy_digest(&self, model: &str) -> Result<Option<String>> {
-        let name = model.to_owned();
-        let found: Result<_> = self.db.snapshot(move |reader| store::gate_policy(reader, &name)).await;
-        Ok(found?.map(|(_, digest)| digest))
-    }
-
-    /// Who set the model's policy, changed it or took it away since the version was registered. The log's order counts, not
-    /// its times: what was set before the version came excludes nobody.
-    pub(super) async fn policy_setters(&self, version: &ModelVersion) -> Result<Vec<String>> {
-        const PAGE: usize = 1_000;
-        let mut since = 0;
-        for kind in [kinds::VERSION_REGISTERED, kinds::VERSION_IMPORTED] {
-            let filter = EventFilter {
-                subject: Some(version.subject()),
-                kind_prefix: Some(kind.to_owned()),
-                ..EventFilter::default()
-            };
-            let newest = self.events.latest(filter, 1).await?;
-            since = newest.first().map_or(since, |event| event.seq.max(since));
-        }
-        let mut setters = Vec::new();
-        loop {
-            let filter = EventFilter {
-                subject: Some(format!("model:{}", version.model)),
-                kind_prefix: Some(kinds::GATES_SET.to_owned()),
-                ..EventFilter::default()
-            };
-            let page = self.events.list(filter, since, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(setters) };
-            since = last.seq;
-            setters.extend(page.into_iter().map(|event| event.actor));
-        }
     }
 
     /// Whether versions of the model serve only after somebody approved them.
@@ -85,7 +50,9 @@ impl Registry {
                 }
                 let before = store::gate_policy(tx, &name)?.map(|(_, digest)| digest);
                 let digest = digest(&text);
-                store::put_gate_policy(tx, &name, (&text, &digest), &actor, registry.events.now())?;
+                let now = registry.events.now();
+                store::put_gate_policy(tx, &name, (&text, &digest), &actor, now)?;
+                store::put_policy_setter(tx, &name, &actor, now)?;
                 let payload = json!({"policy": kept, "before": before, "after": digest});
                 registry.announce(tx, &model, (kinds::GATES_SET, model.subject()), &actor, payload)?;
                 Ok(policy)
@@ -102,6 +69,7 @@ impl Registry {
                 if !store::delete_gate_policy(tx, &name)? {
                     return Err(RegistryError::NoPolicy { model: name });
                 }
+                store::put_policy_setter(tx, &name, &actor, registry.events.now())?;
                 let payload = json!({"policy": null});
                 registry.announce(tx, &model, (kinds::GATES_SET, model.subject()), &actor, payload)
             })
@@ -168,13 +136,10 @@ impl Registry {
         policy: &GatePolicy,
         champion: Option<i64>,
     ) -> Result<GateFacts> {
-        let run = self.run_fact(&version.run_id).await?;
+        let run = self.run_fact(version).await?;
         let champion = champion.filter(|champion| *champion != version.version);
         let champion_run = match champion {
-            Some(champion) => {
-                let champion = self.get_version(&version.model, champion).await?;
-                self.run_fact(&champion.run_id).await?
-            }
+            Some(champion) => self.run_fact(&self.get_version(&version.model, champion).await?).await?,
             None => None,
         };
         let mut comparisons = Vec::new();

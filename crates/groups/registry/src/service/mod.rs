@@ -23,7 +23,7 @@ use crate::model::{ModelVersion, RegisteredModel};
 use crate::ports::LoggedModels;
 use crate::{RegistryError, store};
 
-pub use files::{FileScans, Governance};
+pub use files::{FileScans, Governance, is_scanned_at_upload};
 pub(crate) use search::Search;
 pub use versions::NewVersion;
 

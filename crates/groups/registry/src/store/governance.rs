@@ -37,6 +37,26 @@ pub(crate) fn put_gate_policy(
     Ok(())
 }
 
+/// Notes that `actor` changed the model's policy, or took it away, after the versions there are. The model is locked.
+pub(crate) fn put_policy_setter(tx: &mut Tx<'_>, model: &str, actor: &str, now: Timestamp) -> Result<()> {
+    tx.execute(
+        "INSERT INTO policy_setters (model, actor, last_version, at_ms) \
+         VALUES ($1, $2, (SELECT last_version FROM registered_models WHERE name = $1), $3) \
+         ON CONFLICT (model, actor) DO UPDATE SET last_version = excluded.last_version, at_ms = excluded.at_ms",
+        args![model, actor, now.as_millis()],
+    )?;
+    Ok(())
+}
+
+/// Who changed the model's policy when this version was already there, by name.
+pub(crate) fn policy_setters(reader: &mut impl Reader, model: &str, version: i64) -> Result<Vec<String>> {
+    let rows = reader.rows(
+        "SELECT actor FROM policy_setters WHERE model = $1 AND last_version >= $2 ORDER BY actor",
+        args![model, version],
+    )?;
+    rows.iter().map(|row| Ok(row.string(0)?)).collect()
+}
+
 pub(crate) fn delete_approvals(tx: &mut Tx<'_>, version: &ModelVersion) -> Result<()> {
     tx.execute(
         "DELETE FROM version_approvals WHERE model = $1 AND version = $2",
@@ -279,6 +299,7 @@ pub(crate) async fn file_scans(
     Ok(found)
 }
 
+/// A verdict of a newer scanner stays.
 pub(crate) fn put_file_scan(
     tx: &mut Tx<'_>,
     scan: &FileScan,
@@ -288,8 +309,9 @@ pub(crate) fn put_file_scan(
 ) -> Result<()> {
     tx.execute(
         "INSERT INTO file_scans (digest, name, verdict, findings, scanner_version, at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest, name) DO UPDATE SET verdict = excluded.verdict, findings = excluded.findings, \
-         scanner_version = excluded.scanner_version, at_ms = excluded.at_ms",
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest, name) DO UPDATE SET verdict = excluded.verdict, \
+         findings = excluded.findings, scanner_version = excluded.scanner_version, at_ms = excluded.at_ms \
+         WHERE excluded.scanner_version >= file_scans.scanner_version",
         args![&scan.digest, name, &scan.verdict, scan.findings.to_string(), scanner_version, now.as_millis()],
     )?;
     Ok(())

@@ -33,13 +33,14 @@ const MODEL: &str = "name, description, project, created_ms, updated_ms";
 const MODEL_COLUMNS: usize = 5;
 
 /// Everything that hangs on a model's name.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     "registered_model_tags",
     "model_versions",
     "model_version_tags",
     "model_aliases",
     "version_decisions",
     "model_gates",
+    "policy_setters",
     "version_approvals",
     "version_signatures",
     "version_evaluations",

@@ -6,16 +6,17 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use bytes::Bytes;
 use group_registry::{
-    FileScans, ModelVersion, RegistryError, RunFact, RunFacts, SOURCE_ELSEWHERE, VersionFile, VersionFiles,
-    VersionState,
+    FileScans, MIGRATIONS, ModelVersion, RegistryError, RunFact, RunFacts, SOURCE_ELSEWHERE, VersionFile,
+    VersionFiles, VersionState, is_scanned_at_upload, split_name,
 };
 use platform_auth::{Principal, Role};
-use platform_db::{DbError, args};
+use platform_db::{Db, DbError, MigrationSet, args};
 use platform_primitives::{ErrorKind, Failure};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{CHAMPION, Server, servers};
+use platform_testkit::both_engines;
 use platform_testkit::http::{Answer, ask, ask_json};
 
 const GATED: &str = "credit";
@@ -29,6 +30,8 @@ fn digest(bytes: &[u8]) -> String {
 pub struct HeldFiles {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     kept: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// While the next file is read for a scan, a newer scanner keeps its verdict on it here, as `model.txt`.
+    overtaken: Mutex<Option<Db>>,
 }
 
 impl HeldFiles {
@@ -59,6 +62,14 @@ impl VersionFiles for HeldFiles {
     }
 
     async fn read(&self, digest: &str) -> Result<Bytes, Failure> {
+        let overtaken = self.overtaken.lock().unwrap().take();
+        if let Some(db) = overtaken {
+            let sql = "INSERT INTO file_scans (digest, name, verdict, findings, scanner_version, at_ms) \
+                VALUES ($1, 'model.txt', 'malformed', '{}', 1000000, 0)";
+            let digest = digest.to_owned();
+            let written: Result<u64, DbError> = db.write(move |tx| tx.execute(sql, args![digest])).await;
+            assert_eq!(written.unwrap(), 1);
+        }
         Ok(self.bytes(digest)?.into())
     }
 
@@ -77,12 +88,15 @@ impl VersionFiles for HeldFiles {
 #[derive(Default)]
 pub struct HeldRuns {
     run: Mutex<Option<RunFact>>,
+    /// None: it is in each.
+    workspace: Mutex<Option<String>>,
 }
 
 #[async_trait]
 impl RunFacts for HeldRuns {
-    async fn run(&self, _run: &str) -> Result<Option<RunFact>, Failure> {
-        Ok(self.run.lock().unwrap().clone())
+    async fn run(&self, model: &str, _run: &str) -> Result<Option<RunFact>, Failure> {
+        let is_here = self.workspace.lock().unwrap().as_ref().is_none_or(|name| name == split_name(model).0);
+        Ok(self.run.lock().unwrap().clone().filter(|_| is_here))
     }
 }
 
@@ -204,6 +218,81 @@ async fn what_was_scanned_at_its_upload_is_not_scanned_again() {
         let found = server.run_gate().await;
         let said = found["gate"]["evidence"]["checks"][0]["evidence"].as_str().unwrap();
         assert!(said.contains("Model.pkl") && said.contains("os.system"), "{engine:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_is_kept_for_a_name_and_says_nothing_of_the_file_it_was_made_on() {
+    for server in servers().await {
+        let engine = server.engine();
+        let scans = FileScans::new(server.test.db.clone());
+        let scanned = async |path: &str, bytes: &[u8]| {
+            server.files.put("model.txt", bytes);
+            let (path, size_bytes) = (path.to_owned(), bytes.len() as u64);
+            server
+                .registry
+                .scan_upload(VersionFile { path, digest: digest(bytes), size_bytes })
+                .await
+                .unwrap()
+        };
+        let lambda: &[u8] = br#"{"class_name": "Lambda"}"#;
+        let scan = scanned("1/run/artifacts/Config.JSON", lambda).await;
+        assert_eq!(scan.verdict, "unknown", "{engine:?}");
+        let kept = scans.verdict("data/config.json", &digest(lambda)).await.unwrap();
+        assert_eq!(kept, Some(("unknown".to_owned(), false)), "{engine:?}");
+        // What is not ASCII has no other case.
+        scanned("\u{c9}.pkl", lambda).await;
+        assert_eq!(scans.verdict("\u{e9}.pkl", &digest(lambda)).await.unwrap(), None, "{engine:?}");
+        let scan = scanned("1/run/artifacts/merger-with-acme.pkl", b"hello".as_slice()).await;
+        assert_eq!(scan.verdict, "malformed", "{engine:?}");
+        let said = scan.findings.to_string();
+        assert!(said.contains("at byte") && !said.contains("acme"), "{engine:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_of_a_newer_scanner_stays() {
+    for server in servers().await {
+        let engine = server.engine();
+        let bytes = b"tree\nversion=v4\n";
+        server.files.put("model.txt", bytes);
+        *server.files.overtaken.lock().unwrap() = Some(server.test.db.clone());
+        let (path, size_bytes) = ("model.txt".to_owned(), bytes.len() as u64);
+        let file = VersionFile { path, digest: digest(bytes), size_bytes };
+        server.registry.scan_upload(file).await.unwrap();
+        let kept = FileScans::new(server.test.db.clone()).verdict("model.txt", &digest(bytes)).await.unwrap();
+        assert_eq!(kept, Some(("malformed".to_owned(), false)), "{engine:?}");
+    }
+}
+
+#[test]
+fn small_files_that_may_hold_pickles_are_scanned_at_their_upload() {
+    const MIB: u64 = 1 << 20;
+    for (path, size_bytes, expected) in [
+        ("1/run/artifacts/model.PKL", 0, true),
+        ("weights.bin", 64 * MIB - 1, true),
+        ("weights.bin", 64 * MIB, false),
+        ("model.pkl", 2_048 * MIB, false),
+        ("notes.txt", 1, false),
+    ] {
+        assert_eq!(is_scanned_at_upload(path, size_bytes), expected, "{path} {size_bytes}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_of_another_workspace_is_not_there() {
+    for server in servers().await {
+        let engine = server.engine();
+        server.governed(json!({"metrics": [{"key": "mae", "at_most": 2.0}]})).await;
+        *server.runs.workspace.lock().unwrap() = Some("team-a".to_owned());
+        let found = server.run_gate().await;
+        assert_eq!(found["version"]["state"], "refused", "{engine:?}");
+        assert_eq!(found["gate"]["evidence"]["facts"]["metrics"], json!({}), "{engine:?}");
+        let card = server.of_version(&server.alice, "GET", "card", Value::Null).await;
+        assert_eq!(card.json()["run"], Value::Null, "{engine:?}: {card:?}");
+        *server.runs.workspace.lock().unwrap() = Some("default".to_owned());
+        let found = server.run_gate().await;
+        assert_eq!(found["version"]["state"], "awaiting_approval", "{engine:?}");
     }
 }
 
@@ -359,6 +448,81 @@ async fn who_changed_the_policy_since_does_not_approve_under_it() {
         let line = format!("POST /api/v1/models/{GATED}/versions/2/gate");
         assert_eq!(server.call(&server.ines, &line, json!({})).await.status, 200, "{engine:?}");
         server.registry.approve(&person("omar"), GATED, 2, None, "good enough").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_took_the_policy_away_does_not_approve_under_another_name_either() {
+    const RENAMED: &str = "debit";
+    for server in servers().await {
+        let engine = server.engine();
+        let registry = &server.registry;
+        let policy = json!({"quorum": 2});
+        server.governed(policy.clone()).await;
+        server.run_gate().await;
+        let rename = async |name: &str, new_name: &str| {
+            let body = json!({"name": name, "new_name": new_name});
+            let answer = server.mlflow("POST", "/registered-models/rename", body).await;
+            assert_eq!(answer.status, 200, "{engine:?}: {answer:?}");
+        };
+        let line = format!("DELETE /api/v1/models/{GATED}/gates");
+        let deleted = server.call(&server.omar, &line, Value::Null).await;
+        assert!((200..300).contains(&deleted.status), "{engine:?}: {deleted:?}");
+        rename(GATED, RENAMED).await;
+        let own = registry.approve(&person("omar"), RENAMED, 1, None, "no gate any more").await;
+        assert!(matches!(own, Err(RegistryError::OwnPolicy { .. })), "{engine:?}: {own:?}");
+        // Nor is another model of the old name what counts.
+        server.create_model(GATED, json!([])).await;
+        server.register(GATED).await;
+        let gone = server.mlflow("DELETE", "/registered-models/delete", json!({"name": GATED})).await;
+        assert_eq!(gone.status, 200, "{engine:?}: {gone:?}");
+        rename(RENAMED, GATED).await;
+        server.set_policy(&server.alice, policy).await;
+        server.run_gate().await;
+        let own = registry.approve(&person("omar"), GATED, 1, None, "as it was").await;
+        assert!(matches!(own, Err(RegistryError::OwnPolicy { .. })), "{engine:?}: {own:?}");
+        registry.approve(&person("pia"), GATED, 1, None, "looked").await.unwrap();
+        // A model that is made anew under the name begins without them.
+        server.call(&server.alice, &line, Value::Null).await;
+        let gone = server.mlflow("DELETE", "/registered-models/delete", json!({"name": GATED})).await;
+        assert_eq!(gone.status, 200, "{engine:?}: {gone:?}");
+        server.create_model(GATED, json!([])).await;
+        server.register(GATED).await;
+        server.set_policy(&server.alice, json!({})).await;
+        server.run_gate().await;
+        registry.approve(&person("omar"), GATED, 1, None, "looked").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_set_a_policy_before_there_was_a_list_is_on_it() {
+    let all = MIGRATIONS.migrations;
+    let place = all.iter().position(|migration| migration.version == 3).unwrap();
+    let before = MigrationSet { group: MIGRATIONS.group, migrations: &all[..place] };
+    for test in both_engines(&[before]).await {
+        let engine = test.db.engine();
+        test.db
+            .write(|tx| {
+                let sql = "INSERT INTO model_versions (model, version, state, stage, source, location, run_id, run_link, \
+                    logged_model_id, description, author, created_ms, updated_ms) \
+                    VALUES ($1, $2, 'registered', 'None', '', '', '', '', '', '', 'alice', $3, $3)";
+                tx.execute(sql, args![GATED, 1_i64, 10_i64])?;
+                tx.execute(sql, args![GATED, 2_i64, 30_i64])?;
+                let sql = "INSERT INTO model_gates (model, policy, digest, actor, at_ms) VALUES ($1, '{}', '', $2, $3)";
+                tx.execute(sql, args![GATED, "omar", 20_i64])?;
+                tx.execute(sql, args!["empty", "ines", 20_i64])?;
+                Ok::<_, DbError>(())
+            })
+            .await
+            .unwrap();
+        test.db.migrate(&[MIGRATIONS]).await.unwrap();
+        let sql = "SELECT model, actor, last_version, at_ms FROM policy_setters ORDER BY model";
+        let mut found = Vec::new();
+        for row in test.db.read(sql, args![]).await.unwrap() {
+            let (model, actor) = (row.string(0).unwrap(), row.string(1).unwrap());
+            found.push(format!("{model} {actor} {} {}", row.int(2).unwrap(), row.int(3).unwrap()));
+        }
+        assert_eq!(found, ["credit omar 1 20", "empty ines 0 20"], "{engine:?}");
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use kernel_pickle::{Kind, Limits, scan};
+use kernel_pickle::{Kind, Limits, file_name, scan, too_large};
 use proptest::prelude::*;
 
 fn corpus() -> Vec<(Kind, String, Vec<u8>)> {
@@ -43,6 +43,28 @@ fn an_attack_is_named() {
     let verdict = scan(bytes, "model.pkl", &Limits::default());
     let global = &verdict.globals[0];
     assert_eq!((global.module.as_str(), global.name.as_str(), global.known), ("os", "system", false));
+}
+
+#[test]
+fn a_verdict_depends_on_the_name_that_it_is_kept_by_and_does_not_repeat_it() {
+    for (path, name) in
+        [("a/B/Model.PKL", "model.pkl"), ("Config.JSON", "config.json"), ("É.Pt", "É.pt"), ("a/", "")]
+    {
+        assert_eq!(file_name(path), name);
+    }
+    for (_, name, bytes) in corpus() {
+        let verdict = scan(&bytes, &name, &Limits::default());
+        let elsewhere = format!("private/folder/{}", name.to_ascii_uppercase());
+        assert_eq!(scan(&bytes, &elsewhere, &Limits::default()), verdict, "{name}");
+        for reason in &verdict.reasons {
+            assert!(!reason.contains(&file_name(&name)), "{name}: {reason}");
+        }
+    }
+    let (_, name, bytes) = corpus().into_iter().find(|(_, name, _)| name == "flag.pt").unwrap();
+    let verdict = scan(&bytes, &name, &Limits::default());
+    let member = "data.pkl: the member says that it is encrypted".to_owned();
+    assert!(verdict.reasons.contains(&member), "{verdict:?}");
+    assert_eq!(too_large(3).reasons, ["3 bytes are more than are scanned"]);
 }
 
 #[test]
