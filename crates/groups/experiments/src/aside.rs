@@ -1,4 +1,4 @@
-//! Work that takes milliseconds, kept off the threads that answer everybody.
+//! Work that takes milliseconds, kept off the threads that answer everybody, and work that nobody may cut off.
 
 use crate::ExperimentError;
 
@@ -11,4 +11,11 @@ pub(crate) async fn aside<T: Send + 'static>(
         return Ok(work());
     }
     tokio::task::spawn_blocking(work).await.map_err(|_| ExperimentError::AsideFailed)
+}
+
+/// Does `work` to its end, whether or not the caller waits for it.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ExperimentError>> + Send + 'static,
+) -> Result<T, ExperimentError> {
+    tokio::spawn(work).await.map_err(|_| ExperimentError::AsideFailed)?
 }

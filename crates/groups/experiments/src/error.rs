@@ -56,6 +56,10 @@ pub enum ExperimentError {
         "No multipart upload with id={id} of this file: it was completed or aborted, is older than a day or never began"
     )]
     UploadNotFound { id: String },
+    #[error(
+        "at most {most} uploads in parts are open at a time {place}: complete or abort one of them first; each ends after a day"
+    )]
+    TooManyUploads { most: i64, place: &'static str },
     #[error("the address of part {number} does not hold the secret that was given for it")]
     PartDenied { number: i64 },
     #[error("{feature} is not supported by this server")]
@@ -103,6 +107,7 @@ impl Fault for ExperimentError {
             | Self::ArtifactNotFound { .. }
             | Self::UploadNotFound { .. } => ErrorKind::NotFound,
             Self::PartDenied { .. } => ErrorKind::Forbidden,
+            Self::TooManyUploads { .. } => ErrorKind::RateLimited,
             Self::ExperimentExists { .. } => ErrorKind::AlreadyExists,
             Self::RunDeleted { .. } | Self::ExperimentDeleted { .. } | Self::ParamChanged { .. } => {
                 ErrorKind::Conflict
@@ -150,6 +155,7 @@ impl Fault for ExperimentError {
             Self::FilesElsewhere { .. } => "experiments/files-elsewhere",
             Self::UploadNotFound { .. } => "experiments/upload-not-found",
             Self::PartDenied { .. } => "experiments/part-denied",
+            Self::TooManyUploads { .. } => "experiments/too-many-uploads",
             Self::Unsupported { .. } => "experiments/unsupported",
             Self::Search(error) => error.code(),
             Self::Export(error) => error.code(),

@@ -15,6 +15,11 @@ impl Homes {
         homes.get(&experiment).map(|home| **home == *workspace)
     }
 
+    /// Whether it was read before.
+    pub fn has(&self, experiment: i64) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(&experiment)
+    }
+
     pub fn put(&self, experiment: i64, workspace: &str) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(experiment, workspace.into());
     }

@@ -17,6 +17,7 @@ mod ports;
 mod series;
 mod service;
 mod store;
+mod turns;
 mod ui;
 
 use platform_db::{MigrationSet, migrations};
@@ -34,6 +35,7 @@ pub const MIGRATIONS: MigrationSet = migrations!(
     2 => "0002_uploads",
     3 => "0003_workspaces",
     4 => "0004_locations",
+    5 => "0005_upload_ends",
 );
 
 /// Event kinds of this group.

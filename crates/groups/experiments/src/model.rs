@@ -319,4 +319,7 @@ pub(crate) struct Upload {
     /// Keys the secrets in the addresses of its parts.
     pub secret: String,
     pub created: Timestamp,
+    pub workspace: String,
+    /// The digest of what its parts were when it was completed; `None` while it is open.
+    pub joined: Option<String>,
 }

@@ -9,6 +9,8 @@ pub enum TraceError {
     TraceNotFound { trace_id: String },
     #[error("Trace with ID {trace_id} is not fully exported yet, please try again later.")]
     TraceIncomplete { trace_id: String },
+    #[error("Trace with ID '{trace_id}' began at this very moment, please try again.")]
+    JustBegun { trace_id: String },
     #[error("Assessment with ID '{assessment_id}' not found for trace '{trace_id}'")]
     AssessmentNotFound { trace_id: String, assessment_id: String },
     #[error("No trace tag with key '{key}' for trace with ID '{trace_id}'")]
@@ -53,6 +55,7 @@ impl Fault for TraceError {
             | Self::AssessmentNotFound { .. }
             | Self::TagNotFound { .. }
             | Self::FileNotFound { .. } => ErrorKind::NotFound,
+            Self::JustBegun { .. } => ErrorKind::Unavailable,
             Self::Missing { .. } | Self::Invalid { .. } => ErrorKind::Invalid,
             Self::TooMany { .. } => ErrorKind::TooLarge,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
@@ -68,6 +71,7 @@ impl Fault for TraceError {
         match self {
             Self::TraceNotFound { .. } => "traces/trace-not-found",
             Self::TraceIncomplete { .. } => "traces/trace-incomplete",
+            Self::JustBegun { .. } => "traces/just-begun",
             Self::AssessmentNotFound { .. } => "traces/assessment-not-found",
             Self::TagNotFound { .. } => "traces/tag-not-found",
             Self::FileNotFound { .. } => "traces/file-not-found",

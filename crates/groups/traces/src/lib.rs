@@ -28,7 +28,7 @@ pub use model::{Trace, TraceState};
 pub use ports::{Experiments, TraceFiles};
 pub use service::Traces;
 
-pub const MIGRATIONS: MigrationSet = migrations!("traces", 1 => "0001_traces");
+pub const MIGRATIONS: MigrationSet = migrations!("traces", 1 => "0001_traces", 2 => "0002_assessment_keys");
 
 /// Event kinds of this group; the subject is `experiment:ID`.
 pub mod kinds {

@@ -112,6 +112,13 @@ pub struct BlobRef {
     pub size_bytes: u64,
 }
 
+/// A part whose bytes are all here and which no upload has yet.
+#[derive(Debug)]
+pub struct StagedPart {
+    staging: Path,
+    part: BlobRef,
+}
+
 /// Bytes read at a time: at most two such parts of a download are in memory.
 const READ_BYTES: u64 = 1024 * 1024;
 
@@ -173,23 +180,37 @@ impl Blobs {
         Ok(blob)
     }
 
-    /// Stores a part of an upload, of at most `most` bytes. Part and digest name it: it may be sent again, with other bytes
-    /// too, and each stays until the upload is dropped.
-    pub async fn put_part<S, E>(
-        &self,
-        upload: &str,
-        number: i64,
-        chunks: S,
-        most: u64,
-    ) -> Result<BlobRef, BlobError>
+    /// Takes the bytes of a part, at most `most`. It is kept by [`Blobs::keep_part`] only.
+    pub async fn stage_part<S, E>(&self, chunks: S, most: u64) -> Result<StagedPart, BlobError>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: fmt::Display,
     {
-        check_upload(upload)?;
         let (staging, part) = self.stage(chunks, most).await?;
+        Ok(StagedPart { staging, part })
+    }
+
+    /// Keeps a part for its upload. Number and digest name it: with other bytes it may be kept again, and each stays until it
+    /// or the upload is dropped.
+    pub async fn keep_part(
+        &self,
+        upload: &str,
+        number: i64,
+        staged: StagedPart,
+    ) -> Result<BlobRef, BlobError> {
+        check_upload(upload)?;
+        let StagedPart { staging, part } = staged;
         self.store.rename(&staging, &part_path(upload, number, &part.digest)).await?;
         Ok(part)
+    }
+
+    /// Removes one part of an upload, if it is there.
+    pub async fn drop_part(&self, upload: &str, number: i64, digest: &BlobDigest) -> Result<(), BlobError> {
+        check_upload(upload)?;
+        match self.store.delete(&part_path(upload, number, digest)).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     /// The parts one after the other as one blob, in constant memory. They stay until the upload is dropped.

@@ -1,13 +1,18 @@
 //! Bodies of requests: read whole, in the time that is given, and the JSON of a call to our own API.
 
-use std::error::Error;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Json;
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
+use axum::middleware::Next;
 use axum::response::Response;
+use axum::{BoxError, Json};
 use http::{HeaderValue, StatusCode, header};
+use hyper::body::Frame;
 use platform_primitives::{ErrorKind, Failure};
 use serde::de::DeserializeOwned;
 use tower_http::timeout::{TimeoutBody, TimeoutError};
@@ -42,12 +47,50 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
 /// The next piece of a body has to come within this time.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The request with a body that does not wait for ever; an empty one stays known as one.
-pub(crate) fn in_time(request: Request) -> Request {
-    request.map(|body| match body.is_end_stream() {
-        true => body,
-        false => Body::new(TimeoutBody::new(DEADLINE, body)),
-    })
+/// A body that notes when it was given up because nothing more of it came.
+struct Watched {
+    body: Pin<Box<TimeoutBody<Body>>>,
+    stalled: Arc<AtomicBool>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = self.body.as_mut().poll_frame(context);
+        if let Poll::Ready(Some(Err(error))) = &polled
+            && error.is::<TimeoutError>()
+        {
+            self.stalled.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+/// The answer to a request whose body does not wait for ever. However the handler reads it, and whatever it makes of one that
+/// stopped coming, that is answered 408; an empty one stays known as one.
+pub(crate) async fn in_time(dialect: Dialect, request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let stalled = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&stalled);
+    let watched =
+        |body: Body| Body::new(Watched { body: Box::pin(TimeoutBody::new(DEADLINE, body)), stalled: noted });
+    let response = next.run(request.map(watched)).await;
+    if response.status().is_success() || !stalled.load(Ordering::Relaxed) {
+        return response;
+    }
+    let message = format!("nothing more of the body came for {} s", DEADLINE.as_secs());
+    let failure = Failure::new(ErrorKind::Invalid, "web/body-timeout", message);
+    let mut response = dialect.render_with(&failure, StatusCode::REQUEST_TIMEOUT);
+    // What still comes of it is no request.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// All bytes of a body, or what is wrong with it.
@@ -63,18 +106,6 @@ pub(crate) async fn whole<S: Send + Sync>(
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let message = "the body is larger than this route takes";
         return Err(dialect.render(&Failure::new(ErrorKind::TooLarge, "web/body", message)));
-    }
-    let mut cause: Option<&dyn Error> = Some(&rejection);
-    while let Some(error) = cause {
-        if error.is::<TimeoutError>() {
-            let message = format!("nothing more of the body came for {} s", DEADLINE.as_secs());
-            let failure = Failure::new(ErrorKind::Invalid, "web/body-timeout", message);
-            let mut response = dialect.render_with(&failure, StatusCode::REQUEST_TIMEOUT);
-            // What still comes of it is no request.
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            return Err(response);
-        }
-        cause = error.source();
     }
     Err(invalid(dialect, rejection.body_text()))
 }

@@ -131,7 +131,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             })),
             None => router,
         };
-        router = router.layer(middleware::from_fn(|request: Request, next: Next| next.run(in_time(request))));
+        router = router
+            .layer(middleware::from_fn(move |request: Request, next: Next| in_time(dialect, request, next)));
         Surface { router: router.with_state(state), table: self.table }
     }
 }

@@ -119,7 +119,7 @@ async fn complete(
 ) -> Answer {
     let named = |part: Part| NamedPart { number: part.part_number, etag: part.etag };
     let parts: Vec<NamedPart> = body.parts.into_iter().map(named).collect();
-    service.complete_upload(&place(&folder, &body.path), &body.upload_id, &parts).await?;
+    service.complete_upload(&place(&folder, &body.path), &body.upload_id, parts).await?;
     Ok(Json(json!({})))
 }
 

@@ -3,6 +3,7 @@ use futures_util::Stream;
 use futures_util::stream::BoxStream;
 use platform_blobs::{BlobDigest, BlobError, BlobRef};
 
+use super::scope::no_experiment_of;
 use super::{Experiments, Result};
 use crate::ExperimentError;
 use crate::artifacts::ArtifactPath;
@@ -60,9 +61,12 @@ impl Experiments {
     }
 
     async fn artifact_digest(&self, path: &str) -> Result<BlobDigest> {
-        let path = self.readable(path).await?;
+        let path = ArtifactPath::parse(path)?;
+        let found = store::artifact(&self.db, &path).await?;
+        // Asked after the look, so that what came meanwhile is somebody's.
+        self.readable(path.as_str()).await?;
         let missing = || ExperimentError::ArtifactNotFound { path: path.as_str().to_owned() };
-        let (digest, _) = store::artifact(&self.db, &path).await?.ok_or_else(missing)?;
+        let (digest, _) = found.ok_or_else(missing)?;
         Ok(BlobDigest::parse(&digest)?)
     }
 
@@ -70,16 +74,31 @@ impl Experiments {
     pub async fn list_artifacts(&self, folder: &str) -> Result<Vec<ArtifactEntry>> {
         let folder = folder.trim_end_matches('/');
         if !folder.is_empty() {
+            ArtifactPath::parse(folder)?;
+        }
+        let entries = store::list_artifacts(&self.db, folder).await?;
+        // Asked after the look, as for a file.
+        if !folder.is_empty() {
             match self.readable(folder).await {
                 Err(ExperimentError::ArtifactNotFound { .. }) => return Ok(Vec::new()),
                 other => other?,
             };
         }
-        self.seen_entries(folder, store::list_artifacts(&self.db, folder).await?).await
+        self.seen_entries(folder, entries).await
     }
 
     pub(crate) async fn delete_artifacts(&self, path: &str) -> Result<()> {
-        let path = self.writable(path).await?;
-        self.db.write(move |tx| store::delete_artifacts(tx, &path)).await.map(|_| ())
+        let path = self.deletable(path).await?;
+        let service = self.clone();
+        self.db
+            .write(move |tx| {
+                let is_stray = service.is_stray(tx, &path)?;
+                let gone = store::delete_artifacts(tx, &path)?;
+                match is_stray && gone == 0 {
+                    true => Err(no_experiment_of(&path)),
+                    false => Ok(()),
+                }
+            })
+            .await
     }
 }

@@ -144,7 +144,11 @@ impl Experiments {
                 }
                 let mut experiment = Experiment { workspace, ..foreign };
                 let there = experiment.id;
-                if there < 0 || store::lock_experiment(tx, there, true)?.is_some() {
+                let is_number = (0..i64::MAX).contains(&there);
+                if is_number {
+                    store::pass_experiment_id(tx, there)?;
+                }
+                if !is_number || store::lock_experiment(tx, there, true)?.is_some() {
                     experiment.id = store::next_experiment_id(tx)?;
                 }
                 store::insert_imported_experiment(tx, &experiment)?;

@@ -28,6 +28,7 @@ use crate::homes::Homes;
 use crate::index::RunIndex;
 use crate::ports::Uploads;
 use crate::series::SeriesCache;
+use crate::turns::Turns;
 
 pub use import::Imported;
 pub(crate) use logging::Batch;
@@ -54,6 +55,8 @@ pub struct Experiments {
     /// Nothing outside of it is seen; without one, everything is.
     workspace: Option<Arc<str>>,
     homes: Arc<Homes>,
+    /// For uploads in parts, by their ids.
+    turns: Arc<Turns>,
 }
 
 impl Experiments {
@@ -70,6 +73,7 @@ impl Experiments {
             uploads: None,
             workspace: None,
             homes: Arc::default(),
+            turns: Arc::default(),
         }
     }
 

@@ -241,6 +241,8 @@ impl Experiments {
                         store::purge_run(tx, id)?;
                         // Files elsewhere are not this server's to delete.
                         if let Ok(folder) = run.artifact_folder() {
+                            // First, so that one that is being completed is either gone or has its file here.
+                            store::delete_uploads_below(tx, &folder)?;
                             store::delete_folder(tx, &folder)?;
                         }
                         tx.after_commit(service.changed(run.experiment_id, id));

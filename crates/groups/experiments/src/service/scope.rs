@@ -157,13 +157,20 @@ impl Experiments {
         Ok(own)
     }
 
-    /// Whether this handle sees files at a path: those below a number are that experiment's, so that nothing waits there for
-    /// an experiment that somebody else will make; all others are the default workspace's.
+    /// Whether this handle sees files at a path: those below the number of an experiment are its own, all others the default
+    /// workspace's. A number with files below it is given to no experiment.
     async fn sees_path(&self, path: &str) -> Result<bool> {
         let Some(own) = self.workspace.as_deref() else { return Ok(true) };
-        let first = path.split('/').next().unwrap_or_default();
-        let Ok(experiment) = first.parse::<i64>() else { return Ok(own == DEFAULT_WORKSPACE) };
+        let Some(experiment) = experiment_of_path(path) else { return Ok(own == DEFAULT_WORKSPACE) };
+        if own == DEFAULT_WORKSPACE && !self.is_experiment(experiment).await? {
+            return Ok(true);
+        }
         self.sees(experiment).await
+    }
+
+    /// Whether there is one with this number, for this handle or another one.
+    async fn is_experiment(&self, id: i64) -> Result<bool> {
+        Ok(self.homes.has(id) || store::home_of(&self.db, id).await?.is_some())
     }
 
     /// The path, when there can be something to read at it.
@@ -175,15 +182,39 @@ impl Experiments {
         }
     }
 
-    /// The path, when something may be written at it or deleted.
+    /// The path, when something may be written at it: nothing is, below a number that no experiment has yet.
     pub(super) async fn writable(&self, path: &str) -> Result<ArtifactPath> {
+        let path = ArtifactPath::parse(path)?;
+        let is_own = match experiment_of_path(path.as_str()) {
+            Some(experiment) => self.sees(experiment).await?,
+            None => self.sees_path(path.as_str()).await?,
+        };
+        match is_own {
+            true => Ok(path),
+            false => Err(no_experiment_of(&path)),
+        }
+    }
+
+    /// The path, when what is at it may be deleted.
+    pub(super) async fn deletable(&self, path: &str) -> Result<ArtifactPath> {
         let path = ArtifactPath::parse(path)?;
         match self.sees_path(path.as_str()).await? {
             true => Ok(path),
-            false => {
-                let first = path.as_str().split('/').next().unwrap_or_default();
-                Err(ExperimentError::ExperimentNotFound { id: first.to_owned() })
-            }
+            false => Err(no_experiment_of(&path)),
+        }
+    }
+
+    /// Whether the path is below a number that no experiment has, and none gets before the commit. When nothing is there, that
+    /// is to be told as of a number that this handle does not see.
+    pub(super) fn is_stray(&self, tx: &mut Tx<'_>, path: &ArtifactPath) -> Result<bool> {
+        let Some(experiment) = experiment_of_path(path.as_str()) else { return Ok(false) };
+        if self.sees_in(tx, experiment)? {
+            return Ok(false);
+        }
+        store::lock_experiment_ids(tx)?;
+        match store::home_within(tx, experiment)? {
+            None => Ok(true),
+            Some(_) => Err(no_experiment_of(path)),
         }
     }
 
@@ -204,4 +235,16 @@ impl Experiments {
         }
         Ok(seen)
     }
+}
+
+/// The number that a path begins with, as this server writes it: `07` is a name like any other.
+fn experiment_of_path(path: &str) -> Option<i64> {
+    let first = path.split('/').next().unwrap_or_default();
+    let number = first.parse::<i64>().ok()?;
+    (number >= 0 && number.to_string() == first).then_some(number)
+}
+
+pub(super) fn no_experiment_of(path: &ArtifactPath) -> ExperimentError {
+    let first = path.as_str().split('/').next().unwrap_or_default();
+    ExperimentError::ExperimentNotFound { id: first.to_owned() }
 }

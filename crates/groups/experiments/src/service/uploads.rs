@@ -8,19 +8,23 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::Stream;
 use hmac::{Hmac, KeyInit, Mac};
-use platform_blobs::BlobDigest;
+use platform_blobs::{BlobDigest, StagedPart};
 use platform_primitives::{new_id, random_token};
 use sha2::Sha256;
 
 use super::{Experiments, Result};
 use crate::ExperimentError;
 use crate::artifacts::ArtifactPath;
+use crate::aside::to_its_end;
 use crate::model::Upload;
 use crate::store;
 
 /// What S3 takes, which the clients are made for.
 const MAX_PARTS: i64 = 10_000;
 const PART_BYTES: u64 = 5 << 30;
+/// Uploads that are open at a time.
+const MAX_OPEN_IN_WORKSPACE: i64 = 100;
+const MAX_OPEN: i64 = 10_000;
 /// What is older is dropped, and its addresses are of no use any more.
 const LIFETIME_DAYS: i64 = 1;
 const TEND_EVERY: Duration = Duration::from_secs(3_600);
@@ -31,6 +35,18 @@ const PAGE: i64 = 100;
 pub(crate) struct NamedPart {
     pub number: i64,
     pub etag: String,
+}
+
+impl NamedPart {
+    fn digest(&self) -> &str {
+        self.etag.trim_matches('"')
+    }
+}
+
+/// The same for the same parts in the same order.
+fn digest_of(named: &[NamedPart]) -> String {
+    let lines: String = named.iter().map(|part| format!("{} {}\n", part.number, part.digest())).collect();
+    BlobDigest::of(lines.as_bytes()).to_string()
 }
 
 impl Upload {
@@ -68,7 +84,7 @@ impl Upload {
             let missing =
                 || ExperimentError::invalid_number("part_number", expected, "this part did not come");
             let digest = came.get(&expected).ok_or_else(missing)?;
-            if part.etag.trim_matches('"') != digest {
+            if part.digest() != digest {
                 let rule = format!("part {expected} came with another one");
                 return Err(ExperimentError::invalid("etag", part.etag.clone(), rule));
             }
@@ -91,9 +107,25 @@ impl Experiments {
             parts,
             secret: random_token(),
             created: self.now(),
+            workspace: self.home().to_owned(),
+            joined: None,
         };
-        let row = upload.clone();
-        self.db.write(move |tx| store::insert_upload(tx, &row)).await?;
+        let (row, since) = (upload.clone(), upload.created.plus_days(-LIFETIME_DAYS));
+        // One after the other, so that two of them do not pass a bound side by side.
+        let _turn = self.turns.take("").await;
+        self.db
+            .write(move |tx| {
+                let (own, all) = store::count_open_uploads(tx, &row.workspace, since)?;
+                for (open, most, place) in
+                    [(own, MAX_OPEN_IN_WORKSPACE, "in a workspace"), (all, MAX_OPEN, "in all workspaces")]
+                {
+                    if open >= most {
+                        return Err(ExperimentError::TooManyUploads { most, place });
+                    }
+                }
+                store::insert_upload(tx, &row)
+            })
+            .await?;
         Ok(upload)
     }
 
@@ -113,7 +145,14 @@ impl Experiments {
         if !upload.is_token(number, token) {
             return Err(ExperimentError::PartDenied { number });
         }
-        let part = self.blobs.put_part(id, number, bytes, PART_BYTES).await?;
+        let staged = self.blobs.stage_part(bytes, PART_BYTES).await?;
+        let service = self.clone();
+        to_its_end(async move { service.keep_part(&upload.id, number, staged).await }).await
+    }
+
+    async fn keep_part(&self, id: &str, number: i64, staged: StagedPart) -> Result<String> {
+        let _turn = self.turns.take(id).await;
+        let part = self.blobs.keep_part(id, number, staged).await?;
         let digest = part.digest.to_string();
         let size = i64::try_from(part.size_bytes).unwrap_or(i64::MAX);
         let (owned, row) = (id.to_owned(), digest.clone());
@@ -130,36 +169,69 @@ impl Experiments {
             // It ended while the part came.
             self.forget_parts(id).await;
         }
-        kept?;
+        if let Some(before) = kept?.filter(|before| *before != digest)
+            && let Err(error) = self.blobs.drop_part(id, number, &BlobDigest::parse(&before)?).await
+        {
+            tracing::warn!(%error, upload = id, number, "a part that was replaced stays");
+        }
         Ok(digest)
     }
 
-    /// The file is there when this returns, and the upload is not.
-    pub(crate) async fn complete_upload(&self, path: &str, id: &str, named: &[NamedPart]) -> Result<()> {
+    /// The file is there when this returns. What was begun is done to its end, even if the caller goes: asking again waits
+    /// for it, or finds it done.
+    pub(crate) async fn complete_upload(&self, path: &str, id: &str, named: Vec<NamedPart>) -> Result<()> {
         let path = self.writable(path).await?;
         let upload = self.upload_of(id, &path).await?;
+        let (service, turn) = (self.clone(), self.turns.take(id).await);
+        let work = async move {
+            let _turn = turn;
+            service.join_upload(&path, &upload.id, &named).await
+        };
+        to_its_end(work).await
+    }
+
+    /// The caller has the upload's turn.
+    async fn join_upload(&self, path: &ArtifactPath, id: &str, named: &[NamedPart]) -> Result<()> {
+        let (upload, joined) = (self.upload_of(id, path).await?, digest_of(named));
+        match &upload.joined {
+            None => {}
+            Some(known) if *known == joined => return Ok(()),
+            Some(_) => {
+                let rule = "the upload was completed with other parts, and is not open any more";
+                return Err(ExperimentError::invalid("upload_id", id, rule));
+            }
+        }
         let came = store::upload_parts(&self.db, id).await?;
         let parts = upload.in_order(named, &came)?;
-        let blob = self.blobs.join_parts(id, parts).await?;
+        let blob = match self.blobs.join_parts(id, parts).await {
+            Ok(blob) => blob,
+            Err(error) => {
+                // Its parts go when it does: then that is what is said.
+                self.upload_of(id, path).await?;
+                return Err(error.into());
+            }
+        };
         let size = i64::try_from(blob.size_bytes).unwrap_or(i64::MAX);
         let (owned, digest, place) = (id.to_owned(), blob.digest.to_string(), path.clone());
         self.db
             .write(move |tx| {
-                // Completed twice at the same time: the first one stands.
-                if !store::delete_upload(tx, &owned)? {
+                // Its run was purged meanwhile, or it became too old.
+                if !store::end_upload(tx, &owned, &joined)? {
                     return Err(ExperimentError::UploadNotFound { id: owned });
                 }
                 store::put_artifact(tx, &place, &digest, size)
             })
             .await?;
         self.forget_parts(id).await;
-        self.tell_saved(&path, &blob);
+        self.tell_saved(path, &blob);
         Ok(())
     }
 
     pub(crate) async fn abort_upload(&self, path: &str, id: &str) -> Result<()> {
         let path = self.writable(path).await?;
         self.upload_of(id, &path).await?;
+        let _turn = self.turns.take(id).await;
+        self.open_upload(id).await?;
         let owned = id.to_owned();
         self.db.write(move |tx| store::delete_upload(tx, &owned)).await?;
         self.forget_parts(id).await;
@@ -176,7 +248,7 @@ impl Experiments {
         }
     }
 
-    /// Uploads older than a day, and parts that a death of the process left without an upload.
+    /// Uploads older than a day, and parts that a death of the process left without an open upload.
     pub async fn drop_old_uploads(&self) -> Result<()> {
         let before = self.now().plus_days(-LIFETIME_DAYS);
         loop {
@@ -189,22 +261,31 @@ impl Experiments {
             }
         }
         for id in self.blobs.uploads().await? {
-            if store::upload(&self.db, &id).await?.is_none() {
+            if store::upload(&self.db, &id).await?.is_none_or(|upload| upload.joined.is_some()) {
                 self.blobs.drop_upload(&id).await?;
             }
         }
         Ok(())
     }
 
-    async fn open_upload(&self, id: &str) -> Result<Upload> {
+    /// One of the last day, open or completed.
+    async fn known_upload(&self, id: &str) -> Result<Upload> {
         let now = self.now();
         let found = store::upload(&self.db, id).await?;
-        let open = found.filter(|upload| upload.created.plus_days(LIFETIME_DAYS) > now);
-        open.ok_or_else(|| ExperimentError::UploadNotFound { id: id.to_owned() })
+        let known = found.filter(|upload| upload.created.plus_days(LIFETIME_DAYS) > now);
+        known.ok_or_else(|| ExperimentError::UploadNotFound { id: id.to_owned() })
+    }
+
+    async fn open_upload(&self, id: &str) -> Result<Upload> {
+        let upload = self.known_upload(id).await?;
+        match upload.joined {
+            None => Ok(upload),
+            Some(_) => Err(ExperimentError::UploadNotFound { id: id.to_owned() }),
+        }
     }
 
     async fn upload_of(&self, id: &str, path: &ArtifactPath) -> Result<Upload> {
-        let upload = self.open_upload(id).await?;
+        let upload = self.known_upload(id).await?;
         match upload.path == path.as_str() {
             true => Ok(upload),
             false => Err(ExperimentError::UploadNotFound { id: id.to_owned() }),

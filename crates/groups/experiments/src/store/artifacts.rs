@@ -24,14 +24,19 @@ pub(crate) fn put_artifact(
     Ok(())
 }
 
-/// Removes a file, or a folder with all that is in it; how many files went.
+/// Removes a file, or a folder with all that is in it; how many files and folders went.
 pub(crate) fn delete_artifacts(tx: &mut Tx<'_>, path: &ArtifactPath) -> Result<u64> {
-    let escaped = path.as_str().replace('!', "!!").replace('%', "!%").replace('_', "!_");
-    let arguments = || args![path.as_str(), format!("{escaped}/%")];
+    let arguments = || args![path.as_str(), below(path.as_str())];
     let under = "path = $1 OR path LIKE $2 ESCAPE '!'";
     let files = tx.execute(&format!("DELETE FROM artifacts WHERE {under}"), arguments())?;
-    tx.execute(&format!("DELETE FROM artifact_folders WHERE {under}"), arguments())?;
-    Ok(files)
+    let folders = tx.execute(&format!("DELETE FROM artifact_folders WHERE {under}"), arguments())?;
+    Ok(files + folders)
+}
+
+/// The pattern of LIKE, with `!` before what is meant as it is, for all paths below a folder.
+pub(super) fn below(folder: &str) -> String {
+    let escaped = folder.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("{escaped}/%")
 }
 
 /// All files of a run, when the run goes for good.

@@ -27,7 +27,29 @@ const EXPERIMENT: &str =
     "e.id, e.name, e.deleted, e.created_ms, e.updated_ms, e.workspace, e.artifact_location";
 const EXPERIMENT_COLUMNS: usize = 7;
 
-/// Gives the next free number; experiment 0 is the default one.
+/// The next number; whoever else wants one waits until the commit, and gets this one if there is none.
+pub(crate) fn next_experiment_id(tx: &mut Tx<'_>) -> Result<i64> {
+    let row = tx.query_one("UPDATE experiment_ids SET next = next + 1 RETURNING next - 1", args![])?;
+    Ok(row.expect("the migration makes the one row, and nothing deletes it").int(0)?)
+}
+
+/// From the commit on only numbers above this one are given out; until then none is. Who gives an experiment another number than
+/// the next one asks this first.
+pub(crate) fn pass_experiment_id(tx: &mut Tx<'_>, id: i64) -> Result<()> {
+    // Numbers that were passed already change nothing, but lock the row.
+    let sql = "UPDATE experiment_ids SET next = CASE WHEN next > $1 THEN next ELSE $1 + 1 END";
+    tx.execute(sql, args![id])?;
+    Ok(())
+}
+
+/// No number is given out until the commit.
+pub(crate) fn lock_experiment_ids(tx: &mut Tx<'_>) -> Result<()> {
+    let sql = format!("SELECT next FROM experiment_ids{}", tx.for_update());
+    tx.query_one(&sql, args![])?;
+    Ok(())
+}
+
+/// Gives the next number; experiment 0 is the default one.
 pub(crate) fn insert_experiment(
     tx: &mut Tx<'_>,
     workspace: &str,
@@ -35,8 +57,7 @@ pub(crate) fn insert_experiment(
     location: &str,
     now: Timestamp,
 ) -> Result<i64> {
-    let row = tx.query_one("SELECT COALESCE(MAX(id), -1) + 1 FROM experiments", args![])?;
-    let id = row.map_or(Ok(0), |row| row.int(0))?;
+    let id = next_experiment_id(tx)?;
     let inserted = tx.execute(
         "INSERT INTO experiments (id, name, deleted, created_ms, updated_ms, workspace, artifact_location) \
          VALUES ($1, $2, $3, $4, $4, $5, $6) ON CONFLICT (workspace, name) DO NOTHING",

@@ -12,11 +12,6 @@ pub(crate) fn experiment_named(tx: &mut Tx<'_>, workspace: &str, name: &str) -> 
     row.map(|row| Ok(row.int(0)?)).transpose()
 }
 
-pub(crate) fn next_experiment_id(tx: &mut Tx<'_>) -> Result<i64> {
-    let row = tx.query_one("SELECT COALESCE(MAX(id), -1) + 1 FROM experiments", args![])?;
-    Ok(row.map_or(Ok(0), |row| row.int(0))?)
-}
-
 /// With its id, its times and its tags; its files come to this server's store.
 pub(crate) fn insert_imported_experiment(tx: &mut Tx<'_>, experiment: &Experiment) -> Result<()> {
     tx.execute(

@@ -1,7 +1,7 @@
 //! What one workspace sees of another: nothing, and not even that there is something.
 
-use group_experiments::{ExperimentError, Experiments, MIGRATIONS, NewRun};
-use platform_blobs::Blobs;
+use group_experiments::{Experiment, ExperimentError, MIGRATIONS, NewRun};
+use platform_blobs::BlobDigest;
 use platform_db::{DbError, MigrationSet, args};
 use platform_primitives::Timestamp;
 use platform_testkit::both_engines;
@@ -278,21 +278,52 @@ async fn a_workspace_that_is_not_there_is_refused_after_the_name() {
     }
 }
 
+/// Every row that the first version of the schema could hold, brought through all migrations after it.
 #[tokio::test]
-async fn experiments_from_before_workspaces_are_the_default_ones() {
+async fn what_is_from_before_workspaces_is_the_default_ones() {
     let all = MIGRATIONS.migrations;
-    let place = all.iter().position(|migration| migration.version == 3).unwrap();
+    let place = all.iter().position(|migration| migration.version == 2).unwrap();
     let before = MigrationSet { group: MIGRATIONS.group, migrations: &all[..place] };
+    // By path and folder; the folders above them are written as the server of that time did.
+    let files = [
+        ("7/old/artifacts/f.txt", "7/old/artifacts"),
+        ("9/data.csv", "9"),
+        ("07/odd.txt", "07"),
+        ("own/notes.txt", "own"),
+        ("11", ""),
+    ];
+    let folders =
+        [("7", ""), ("7/old", "7"), ("7/old/artifacts", "7/old"), ("9", ""), ("07", ""), ("own", "")];
     for test in both_engines(&[before]).await {
         let engine = test.db.engine();
         test.db
-            .write(|tx| {
+            .write(move |tx| {
                 let sql = "INSERT INTO experiments (id, name, deleted, created_ms, updated_ms) \
                            VALUES ($1, $2, $3, $4, $5)";
                 tx.execute(sql, args![0_i64, "Default", false, 1_i64, 2_i64])?;
-                tx.execute(sql, args![7_i64, "taxi", true, 3_i64, 4_i64])?;
+                tx.execute(sql, args![7_i64, "taxi", false, 3_i64, 4_i64])?;
+                tx.execute(sql, args![8_i64, "gone", true, 5_i64, 6_i64])?;
                 let sql = "INSERT INTO experiment_tags (experiment_id, key, value) VALUES ($1, $2, $3)";
                 tx.execute(sql, args![7_i64, "team", "tram"])?;
+                tx.execute(
+                    "INSERT INTO runs (id, experiment_id, name, status, user_name, deleted, start_ms, linked, params, \
+                     tags, metrics) VALUES ($1, $2, $3, $4, $5, $6, $7, $6, '{}', '{}', $8)",
+                    args!["old", 7_i64, "first", "FINISHED", "alice", false, 3_i64, Vec::<u8>::new()],
+                )?;
+                tx.execute(
+                    "INSERT INTO logged_models (id, experiment_id, run_id, name, model_type, status, status_message, \
+                     deleted, created_ms, updated_ms) VALUES ($1, $2, $3, $4, '', 'READY', '', $5, $6, $6)",
+                    args!["m-old", 7_i64, "old", "line", false, 4_i64],
+                )?;
+                let sql = "INSERT INTO artifacts (path, folder, digest, size_bytes) VALUES ($1, $2, $3, $4)";
+                for (path, folder) in files {
+                    let digest = BlobDigest::of(SECRET.as_bytes());
+                    tx.execute(sql, args![path, folder, digest.as_str(), SECRET.len() as i64])?;
+                }
+                for (path, parent) in folders {
+                    let sql = "INSERT INTO artifact_folders (path, parent) VALUES ($1, $2)";
+                    tx.execute(sql, args![path, parent])?;
+                }
                 Ok::<_, DbError>(())
             })
             .await
@@ -300,20 +331,92 @@ async fn experiments_from_before_workspaces_are_the_default_ones() {
         for _ in 0..2 {
             test.db.migrate(&[MIGRATIONS]).await.unwrap();
         }
-        let files = tempfile::tempdir().unwrap();
-        let blobs = Blobs::local(files.path()).unwrap();
-        let experiments = Experiments::new(test.db.clone(), test.events.clone(), blobs);
+        let server = Server::start(test).await;
+        server.blobs.put_bytes(SECRET.into()).await.unwrap();
+        let experiments = &server.experiments;
         let old = experiments.get_experiment("7").await.unwrap();
-        assert_eq!(
-            (old.name.as_str(), old.deleted, old.workspace.as_str()),
-            ("taxi", true, "default"),
-            "{engine:?}"
-        );
+        assert_eq!((old.name.as_str(), old.workspace.as_str()), ("taxi", "default"), "{engine:?}");
         assert_eq!((old.created.as_millis(), old.updated.as_millis()), (3, 4), "{engine:?}");
         assert_eq!(old.tags.get("team").map(String::as_str), Some("tram"), "{engine:?}");
+        assert_eq!(old.artifact_uri(), "mlflow-artifacts:/7", "{engine:?}");
+        assert!(experiments.get_experiment("8").await.unwrap().deleted, "{engine:?}");
+        let run = experiments.get_run("old").await.unwrap();
+        assert_eq!(run.artifact_folder().unwrap(), "7/old/artifacts", "{engine:?}");
+        let model = experiments.get_logged_model("m-old").await.unwrap();
+        assert_eq!(model.artifact_uri(), "mlflow-artifacts:/7/models/m-old/artifacts", "{engine:?}");
         assert_eq!(experiments.ensure_experiment("alice", "taxi").await.unwrap(), 7, "{engine:?}");
-        let new = experiments.within("team-a").ensure_experiment("alice", "taxi").await.unwrap();
-        assert_eq!(new, 8, "{engine:?}: ids go on");
         assert!(experiments.within("default").sees(7).await.unwrap(), "{engine:?}");
+
+        let file = |method: &str, path: &str| format!("{method} /api/2.0/mlflow-artifacts/artifacts/{path}");
+        for (path, _) in files {
+            let own = server.asked("default", &file("GET", path), "").await;
+            assert_eq!((own.status, own.body.as_str()), (200, SECRET), "{engine:?} {path}");
+            assert_eq!(server.asked(OWNER, &file("GET", path), "").await.status, 404, "{engine:?} {path}");
+            assert_eq!(server.asked(OWNER, &file("DELETE", path), "").await.status, 404, "{engine:?} {path}");
+        }
+        let listed = server.asked("default", "GET /api/2.0/mlflow-artifacts/artifacts", "").await.json();
+        let names: Vec<&str> =
+            listed["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+        assert_eq!(names, ["07", "11", "7", "9", "own"], "{engine:?}");
+        let planted = server.asked("default", &file("PUT", "9/planted.csv"), "x").await;
+        assert_eq!(planted.status, 404, "{engine:?}: nobody writes below a number that no experiment has");
+
+        // No number below which there are files goes to a new experiment.
+        let new = experiments.within(OWNER).ensure_experiment("alice", "taxi").await.unwrap();
+        assert_eq!(new, 12, "{engine:?}");
+        assert_eq!(server.asked(OWNER, &file("GET", "9/data.csv"), "").await.status, 404, "{engine:?}");
+        let gone = server.asked("default", &file("DELETE", "9"), "").await;
+        assert_eq!(gone.status, 200, "{engine:?}: {gone:?}");
+        for (workspace, path) in [("default", "9"), (OWNER, "9"), ("default", "12"), ("team-b", "12")] {
+            let answer = server.asked(workspace, &file("DELETE", path), "").await;
+            let told = (answer.status, answer.json()["message"].clone());
+            assert_eq!(
+                told,
+                (404, json!(format!("No Experiment with id={path} exists"))),
+                "{engine:?} {workspace}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn experiments_made_at_the_same_time_get_numbers_of_their_own() {
+    for server in servers().await {
+        let engine = server.engine();
+        let mut writers = tokio::task::JoinSet::new();
+        for writer in 0..16 {
+            let workspace = if writer % 2 == 0 { "default" } else { OWNER };
+            let experiments = server.experiments.within(workspace);
+            writers.spawn(async move {
+                let mut ids = Vec::new();
+                for number in 0..15 {
+                    let name = format!("{writer}-{number}");
+                    ids.push(experiments.ensure_experiment("alice", &name).await.unwrap());
+                }
+                ids
+            });
+        }
+        let mut ids = writers.join_all().await.concat();
+        ids.sort_unstable();
+        assert_eq!(ids, (0..240).collect::<Vec<i64>>(), "{engine:?}");
+        // What is refused takes no number.
+        let body = json!({"name": "0-0"}).to_string();
+        let taken = server.asked("default", "POST /api/2.0/mlflow/experiments/create", &body).await;
+        assert_eq!((taken.status, taken.code().as_str()), (400, "RESOURCE_ALREADY_EXISTS"), "{engine:?}");
+        assert_eq!(server.experiments.ensure_experiment("alice", "next").await.unwrap(), 240, "{engine:?}");
+        // An imported one keeps its number, and new ones get those above it.
+        let foreign = Experiment {
+            id: 300,
+            name: "foreign".to_owned(),
+            deleted: false,
+            created: Timestamp::from_millis(1),
+            updated: Timestamp::from_millis(2),
+            workspace: "default".to_owned(),
+            artifact_location: String::new(),
+            tags: Default::default(),
+        };
+        let (id, _) = server.experiments.import_experiment("alice", foreign).await.unwrap();
+        assert_eq!(id, 300, "{engine:?}");
+        assert_eq!(server.experiments.ensure_experiment("alice", "behind").await.unwrap(), 301, "{engine:?}");
     }
 }

@@ -13,6 +13,21 @@ pub(super) struct ExportRequest {
     pub resource_spans: Vec<ResourceSpans>,
 }
 
+/// The answer to an export of which a part was not taken.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ExportAnswer {
+    #[prost(message, optional, tag = "1")]
+    pub partial_success: Option<PartialSuccess>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct PartialSuccess {
+    #[prost(int64, tag = "1")]
+    pub rejected_spans: i64,
+    #[prost(string, tag = "2")]
+    pub error_message: String,
+}
+
 #[derive(Clone, PartialEq, prost::Message, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct ResourceSpans {

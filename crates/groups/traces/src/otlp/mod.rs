@@ -20,7 +20,7 @@ use prost::Message as _;
 use serde_json::{Value, json};
 
 use crate::Traces;
-use message::ExportRequest;
+use message::{ExportAnswer, ExportRequest, PartialSuccess};
 
 const EXPERIMENT: &str = "x-mlflow-experiment-id";
 const PROTOBUF: &str = "application/x-protobuf";
@@ -66,9 +66,32 @@ async fn export(Scoped(service): Scoped<Traces>, headers: HeaderMap, body: Bytes
     };
     match service.log_spans(&experiment, spans).await {
         // An empty answer says that all spans were taken.
-        Ok(()) => ([(header::CONTENT_TYPE, PROTOBUF)], Vec::<u8>::new()).into_response(),
+        Ok(0) => ([(header::CONTENT_TYPE, PROTOBUF)], Vec::<u8>::new()).into_response(),
+        Ok(rejected) => partly_taken(rejected, media_type(&headers)),
         Err(error) => Dialect::Mlflow.render(&error),
     }
+}
+
+/// Does not say why: whoever sends spans of another's trace learns nothing of it.
+fn partly_taken(rejected: usize, media_type: &str) -> Response {
+    let message = format!("{rejected} spans were not accepted");
+    if media_type != PROTOBUF {
+        // Numbers of 64 bits are texts in the JSON of protobuf.
+        let partial = json!({"rejectedSpans": rejected.to_string(), "errorMessage": message});
+        return Json(json!({"partialSuccess": partial})).into_response();
+    }
+    let rejected_spans = i64::try_from(rejected).unwrap_or(i64::MAX);
+    let partial_success = Some(PartialSuccess { rejected_spans, error_message: message });
+    let bytes = ExportAnswer { partial_success }.encode_to_vec();
+    ([(header::CONTENT_TYPE, PROTOBUF)], bytes).into_response()
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("None")
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    content_type(headers).split(';').next().unwrap_or_default().trim()
 }
 
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<(String, ExportRequest), Refused> {
@@ -79,8 +102,7 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<(String, ExportRequest), Ref
         });
         return Err(Refused { status: StatusCode::UNPROCESSABLE_ENTITY, detail: json!([missing]) });
     };
-    let content_type = text("content-type").unwrap_or("None");
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let (content_type, media_type) = (content_type(headers), media_type(headers));
     if !matches!(media_type, PROTOBUF | "application/json") {
         return Err(Refused::unreadable(format!(
             "Invalid Content-Type: {content_type}. Expected: application/x-protobuf or application/json"

@@ -8,11 +8,11 @@ use crate::store;
 impl Traces {
     /// One that overrides another makes that one invalid.
     pub(crate) async fn create_assessment(&self, assessment: Assessment) -> Result<Assessment> {
-        self.refuse_foreign(std::slice::from_ref(&assessment.trace_id)).await?;
+        let judged = self.judged(std::slice::from_ref(&assessment.trace_id)).await?;
         let (trace_id, id) = (assessment.trace_id.clone(), assessment.assessment_id.clone());
         self.db
             .write(move |tx| {
-                store::lock_trace(tx, &assessment.trace_id)?;
+                judged.lock(tx, &assessment.trace_id)?;
                 if store::lock_assessment(tx, &assessment.trace_id, &assessment.assessment_id)?.is_some() {
                     let rule = "an assessment with this id exists already";
                     return Err(TraceError::invalid("assessment_id", &assessment.assessment_id, rule));
@@ -29,7 +29,7 @@ impl Traces {
     }
 
     pub(crate) async fn get_assessment(&self, trace_id: &str, assessment_id: &str) -> Result<Assessment> {
-        self.refuse_foreign(&[trace_id.to_owned()]).await?;
+        self.refuse_foreign(trace_id).await?;
         if let Some(found) = store::assessment_by_id(&self.db, trace_id, assessment_id).await? {
             return Ok(found);
         }
@@ -47,8 +47,10 @@ impl Traces {
         let now = self.now();
         self.get_assessment(trace_id, assessment_id).await?;
         let (trace_id, id) = (trace_id.to_owned(), assessment_id.to_owned());
+        let judged = self.judged(std::slice::from_ref(&trace_id)).await?;
         self.db
             .write(move |tx| {
+                judged.lock(tx, &trace_id)?;
                 let found = store::lock_assessment(tx, &trace_id, &id)?;
                 let mut assessment = found.ok_or_else(|| missing(&trace_id, &id))?;
                 assessment.apply(change, now)?;
@@ -60,16 +62,16 @@ impl Traces {
 
     /// Deleting what is not there is no error; what the deleted one replaced is valid again.
     pub(crate) async fn delete_assessment(&self, trace_id: &str, assessment_id: &str) -> Result<()> {
-        self.refuse_foreign(&[trace_id.to_owned()]).await?;
         let (trace_id, id) = (trace_id.to_owned(), assessment_id.to_owned());
+        let judged = self.judged(std::slice::from_ref(&trace_id)).await?;
         self.db
             .write(move |tx| {
-                store::lock_trace(tx, &trace_id)?;
+                judged.lock(tx, &trace_id)?;
                 let Some(assessment) = store::lock_assessment(tx, &trace_id, &id)? else { return Ok(()) };
                 if let Some(old) = &assessment.overrides {
                     store::set_valid(tx, &trace_id, old, true)?;
                 }
-                store::delete_assessment(tx, &id)
+                store::delete_assessment(tx, &trace_id, &id)
             })
             .await
     }

@@ -23,6 +23,7 @@ use crate::model::{Trace, TraceState, check_tag, check_trace_id};
 use crate::names::{TOKEN_KEYS, metadata, tag};
 use crate::ports::{Experiments, TraceFiles};
 use crate::store::{self, Doomed, LinkKind, Side};
+use scope::Judged;
 
 type Result<T> = std::result::Result<T, TraceError>;
 
@@ -77,11 +78,11 @@ impl Traces {
     pub(crate) async fn start(&self, mut trace: Trace) -> Result<Trace> {
         trace.check()?;
         self.experiments.exists(&trace.experiment_id).await?;
-        self.refuse_foreign(std::slice::from_ref(&trace.trace_id)).await?;
+        let judged = self.judged(std::slice::from_ref(&trace.trace_id)).await?.and(&trace.experiment_id);
         trace.tags.insert(tag::ARTIFACT_LOCATION.to_owned(), trace.artifact_location());
         trace.metadata.insert(metadata::FINALIZED.to_owned(), "true".to_owned());
         let trace_id = trace.trace_id.clone();
-        self.db.write(move |tx| write_started(tx, trace)).await?;
+        self.db.write(move |tx| write_started(tx, &judged, trace)).await?;
         self.get(&trace_id).await
     }
 
@@ -95,17 +96,18 @@ impl Traces {
         self.experiments.exists(experiment_id).await?;
         trace.tags.insert(tag::ARTIFACT_LOCATION.to_owned(), trace.artifact_location());
         let trace_id = trace.trace_id.clone();
-        self.db.write(move |tx| write_started(tx, trace)).await?;
+        let judged = self.judged(&[]).await?.and(experiment_id);
+        self.db.write(move |tx| write_started(tx, &judged, trace)).await?;
         self.get(&trace_id).await
     }
 
     /// Ends it; tags and metadata join those that are there.
     pub(crate) async fn close(&self, trace_id: &str, mark: Mark) -> Result<Trace> {
-        self.refuse_foreign(&[trace_id.to_owned()]).await?;
         let id = trace_id.to_owned();
+        let judged = self.judged(std::slice::from_ref(&id)).await?;
         self.db
             .write(move |tx| {
-                let mut trace = store::lock_trace(tx, &id)?;
+                let mut trace = judged.lock(tx, &id)?;
                 trace.duration_ms = Some(mark.at.since(trace.request));
                 trace.state = mark.state;
                 trace.metadata = mark.metadata;
@@ -187,22 +189,22 @@ impl Traces {
 
     pub(crate) async fn set_tag(&self, trace_id: &str, key: String, mut value: String) -> Result<()> {
         check_tag(&key, &mut value)?;
-        self.refuse_foreign(&[trace_id.to_owned()]).await?;
         let id = trace_id.to_owned();
+        let judged = self.judged(std::slice::from_ref(&id)).await?;
         self.db
             .write(move |tx| {
-                store::lock_trace(tx, &id)?;
+                judged.lock(tx, &id)?;
                 store::put_side(tx, Side::Tags, &id, &key, &value)
             })
             .await
     }
 
     pub(crate) async fn delete_tag(&self, trace_id: &str, key: String) -> Result<()> {
-        self.refuse_foreign(&[trace_id.to_owned()]).await?;
         let trace_id = trace_id.to_owned();
+        let judged = self.judged(std::slice::from_ref(&trace_id)).await?;
         self.db
             .write(move |tx| {
-                store::lock_trace(tx, &trace_id)?;
+                judged.lock(tx, &trace_id)?;
                 match store::delete_tag(tx, &trace_id, &key)? {
                     true => Ok(()),
                     false => Err(TraceError::TagNotFound { trace_id, key }),
@@ -211,7 +213,8 @@ impl Traces {
             .await
     }
 
-    /// The traces may still be on their way; links that are there already are passed over.
+    /// The traces may still be on their way; links that are there already are passed over, and so are traces that are not there
+    /// for this handle.
     pub(crate) async fn link_run(&self, trace_ids: Vec<String>, run_id: &str) -> Result<()> {
         if trace_ids.len() > MAX_LINKS {
             let rule = format!("Cannot link more than {MAX_LINKS} traces to a run in a single request");
@@ -219,11 +222,16 @@ impl Traces {
         }
         trace_ids.iter().try_for_each(|id| check_trace_id(id))?;
         self.experiments.run_exists(run_id).await?;
-        self.refuse_foreign(&trace_ids).await?;
+        let judged = self.judged(&trace_ids).await?;
         let run_id = run_id.to_owned();
         self.db
             .write(move |tx| {
-                trace_ids.iter().try_for_each(|id| store::put_link(tx, id, LinkKind::Run, &run_id))
+                for id in &trace_ids {
+                    if !judged.is_foreign(tx, id)? {
+                        store::put_link(tx, id, LinkKind::Run, &run_id)?;
+                    }
+                }
+                Ok(())
             })
             .await
     }
@@ -234,11 +242,11 @@ impl Traces {
             let rule = format!("Cannot link more than {MAX_LINKS} prompts in a single request");
             return Err(TraceError::invalid("prompt_versions", prompts.len().to_string(), rule));
         }
-        self.refuse_foreign(&[trace_id.to_owned()]).await?;
         let id = trace_id.to_owned();
+        let judged = self.judged(std::slice::from_ref(&id)).await?;
         self.db
             .write(move |tx| {
-                store::lock_trace(tx, &id)?;
+                judged.lock(tx, &id)?;
                 prompts.iter().try_for_each(|prompt| store::put_link(tx, &id, LinkKind::Prompt, prompt))
             })
             .await
@@ -296,9 +304,9 @@ fn check_ids(ids: &[String]) -> Result<()> {
     }
 }
 
-fn write_started(tx: &mut Tx<'_>, mut trace: Trace) -> Result<()> {
+fn write_started(tx: &mut Tx<'_>, judged: &Judged, mut trace: Trace) -> Result<()> {
     if !store::insert_trace(tx, &trace)? {
-        let known = store::lock_trace(tx, &trace.trace_id)?;
+        let known = judged.lock(tx, &trace.trace_id)?;
         trace.request_preview = trace.request_preview.or(known.request_preview);
         trace.response_preview = trace.response_preview.or(known.response_preview);
         store::update_trace(tx, &trace)?;

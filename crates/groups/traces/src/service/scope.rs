@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use platform_db::Tx;
 use platform_web::mlflow::Within;
 
 use super::{Result, Traces};
@@ -15,7 +16,50 @@ impl Within for Traces {
     }
 }
 
+/// Which experiments a handle sees, as far as one write asks: looked up before it and heeded inside of its transaction, so
+/// that no trace is changed that came between the two.
+pub(super) struct Judged(HashMap<String, bool>);
+
+impl Judged {
+    /// For a write to this experiment, which the handle sees.
+    pub fn and(mut self, experiment: &str) -> Self {
+        self.0.insert(experiment.to_owned(), true);
+        self
+    }
+
+    fn sees(&self, trace_id: &str, experiment: &str) -> Result<bool> {
+        let unknown = || TraceError::JustBegun { trace_id: trace_id.to_owned() };
+        self.0.get(experiment).copied().ok_or_else(unknown)
+    }
+
+    /// Whether the trace is there and the handle does not see it.
+    pub fn is_foreign(&self, tx: &mut Tx<'_>, trace_id: &str) -> Result<bool> {
+        match store::experiment_of(tx, trace_id)? {
+            Some(experiment) => Ok(!self.sees(trace_id, &experiment)?),
+            None => Ok(false),
+        }
+    }
+
+    /// The row of a trace that the handle sees, locked until the commit; any other one is not found.
+    pub fn lock(&self, tx: &mut Tx<'_>, trace_id: &str) -> Result<Trace> {
+        let trace = store::lock_trace(tx, trace_id)?;
+        match self.sees(trace_id, &trace.experiment_id)? {
+            true => Ok(trace),
+            false => Err(TraceError::TraceNotFound { trace_id: trace_id.to_owned() }),
+        }
+    }
+}
+
 impl Traces {
+    /// Before a write: the experiments of those of the traces that are there.
+    pub(super) async fn judged(&self, trace_ids: &[String]) -> Result<Judged> {
+        let mut judged = HashMap::new();
+        for (_, experiment) in store::experiments_of(&self.db, trace_ids).await? {
+            self.judge(&mut judged, &experiment).await?;
+        }
+        Ok(Judged(judged))
+    }
+
     /// Those of the experiments that this handle sees.
     pub(super) async fn seen(&self, experiments: &[String]) -> Result<Vec<String>> {
         let mut seen = Vec::with_capacity(experiments.len());
@@ -38,12 +82,11 @@ impl Traces {
         Ok(seen)
     }
 
-    /// Before a write: fails when one of the traces lies where this handle sees nothing. One that is not there yet passes.
-    pub(super) async fn refuse_foreign(&self, trace_ids: &[String]) -> Result<()> {
-        let mut judged: HashMap<String, bool> = HashMap::new();
-        for (trace_id, experiment) in store::experiments_of(&self.db, trace_ids).await? {
-            if !self.judge(&mut judged, &experiment).await? {
-                return Err(TraceError::TraceNotFound { trace_id });
+    /// Fails when the trace lies where this handle sees nothing. One that is not there passes.
+    pub(super) async fn refuse_foreign(&self, trace_id: &str) -> Result<()> {
+        for (_, experiment) in store::experiments_of(&self.db, &[trace_id.to_owned()]).await? {
+            if !self.experiments.sees(&experiment).await? {
+                return Err(TraceError::TraceNotFound { trace_id: trace_id.to_owned() });
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ use crate::json::{dumped, loaded};
 const ASSESSMENT: &str = "assessment_id, trace_id, kind, name, value, error, source_type, source_id, run_id, \
      span_id, rationale, overrides, valid, metadata, created_ms, updated_ms";
 
-/// Writes it under its id, whether it is new or not.
+/// Writes it under its trace and id, whether it is new or not.
 pub(crate) fn put_assessment(tx: &mut Tx<'_>, assessment: &Assessment) -> Result<()> {
     let failure = assessment.verdict.failure().map(text_of).transpose()?;
     let metadata = match assessment.metadata.is_empty() {
@@ -25,10 +25,9 @@ pub(crate) fn put_assessment(tx: &mut Tx<'_>, assessment: &Assessment) -> Result
         "INSERT INTO trace_assessments (assessment_id, trace_id, kind, name, value, number, error, source_type, \
          source_id, run_id, span_id, rationale, overrides, valid, metadata, created_ms, updated_ms) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
-         ON CONFLICT (assessment_id) DO UPDATE SET name = excluded.name, value = excluded.value, \
+         ON CONFLICT (trace_id, assessment_id) DO UPDATE SET name = excluded.name, value = excluded.value, \
          number = excluded.number, error = excluded.error, rationale = excluded.rationale, \
-         valid = excluded.valid, metadata = excluded.metadata, updated_ms = excluded.updated_ms \
-         WHERE trace_assessments.trace_id = excluded.trace_id",
+         valid = excluded.valid, metadata = excluded.metadata, updated_ms = excluded.updated_ms",
         args![
             &assessment.assessment_id,
             &assessment.trace_id,
@@ -67,8 +66,9 @@ pub(crate) fn set_valid(tx: &mut Tx<'_>, trace_id: &str, assessment_id: &str, va
     Ok(changed == 1)
 }
 
-pub(crate) fn delete_assessment(tx: &mut Tx<'_>, assessment_id: &str) -> Result<()> {
-    tx.execute("DELETE FROM trace_assessments WHERE assessment_id = $1", args![assessment_id])?;
+pub(crate) fn delete_assessment(tx: &mut Tx<'_>, trace_id: &str, assessment_id: &str) -> Result<()> {
+    let sql = "DELETE FROM trace_assessments WHERE trace_id = $1 AND assessment_id = $2";
+    tx.execute(sql, args![trace_id, assessment_id])?;
     Ok(())
 }
 

@@ -93,6 +93,12 @@ pub(crate) fn lock_trace(tx: &mut Tx<'_>, trace_id: &str) -> Result<Trace> {
     }
 }
 
+/// The experiment of a trace, if the trace is there.
+pub(crate) fn experiment_of(tx: &mut Tx<'_>, trace_id: &str) -> Result<Option<String>> {
+    let row = tx.query_one("SELECT experiment_id FROM traces WHERE trace_id = $1", args![trace_id])?;
+    Ok(row.map(|row| row.string(0)).transpose()?)
+}
+
 pub(crate) fn put_side(tx: &mut Tx<'_>, side: Side, trace_id: &str, key: &str, value: &str) -> Result<()> {
     let sql = format!(
         "INSERT INTO {} (trace_id, key, value) VALUES ($1, $2, $3) \

@@ -1,8 +1,11 @@
 //! Assessments: made, changed, replaced, taken back.
 
+use group_traces::MIGRATIONS;
+use platform_db::{DbError, MigrationSet, args};
+use platform_testkit::both_engines;
 use serde_json::{Value, json};
 
-use crate::server::servers;
+use crate::server::{Server, servers};
 
 #[tokio::test]
 async fn an_assessment_replaces_another_until_it_is_deleted() {
@@ -103,5 +106,41 @@ async fn what_is_no_assessment_is_refused() {
             let answer = server.ask("POST", &path, body).await;
             assert_eq!(answer.status, status, "{assessment}: {answer:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn assessments_from_before_their_keys_held_the_trace_are_kept() {
+    let before = MigrationSet { group: MIGRATIONS.group, migrations: &MIGRATIONS.migrations[..1] };
+    for test in both_engines(&[before, platform_auth::MIGRATIONS]).await {
+        test.db
+            .write(|tx| {
+                tx.execute(
+                    "INSERT INTO traces (trace_id, experiment_id, request_ms, state) VALUES ($1, $2, $3, $4)",
+                    args!["tr-1", "1", 1_i64, "OK"],
+                )?;
+                tx.execute(
+                    "INSERT INTO trace_assessments (assessment_id, trace_id, kind, name, value, source_type, source_id, \
+                     valid, created_ms, updated_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
+                    args!["a-1", "tr-1", "feedback", "good", "true", "HUMAN", "ann", true, 2_i64],
+                )?;
+                Ok::<_, DbError>(())
+            })
+            .await
+            .unwrap();
+        for _ in 0..2 {
+            test.db.migrate(&[MIGRATIONS]).await.unwrap();
+        }
+        let server = Server::start(test).await;
+        let kept = server.v3("GET", "/tr-1/assessments/a-1", Value::Null).await["assessment"].clone();
+        assert_eq!((&kept["assessment_name"], &kept["feedback"]["value"]), (&json!("good"), &json!(true)));
+        server.start_trace("tr-2", 0, json!({})).await;
+        let body = json!({"assessment": {
+            "assessment_id": "a-1", "assessment_name": "other", "feedback": {"value": false},
+        }});
+        server.v3("POST", "/tr-2/assessments", body).await;
+        server.v3("DELETE", "/tr-2/assessments/a-1", Value::Null).await;
+        let still = server.v3("GET", "/tr-1/assessments/a-1", Value::Null).await["assessment"].clone();
+        assert_eq!(still, kept);
     }
 }

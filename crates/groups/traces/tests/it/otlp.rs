@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::{Value, json};
 
-use crate::server::{Server, servers};
+use crate::server::{ELSEWHERE, Server, servers};
 use platform_testkit::http::Answer;
 
 const PROTOBUF: (&str, &str) = ("Content-Type", "application/x-protobuf");
@@ -242,5 +242,68 @@ async fn what_is_no_export_is_refused_as_upstream_refuses_it() {
             assert_eq!(answer.status, status, "{headers:?}: {answer:?}");
             assert!(answer.body.contains(says), "{headers:?}: {answer:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_trace_id_that_two_workspaces_share_costs_neither_its_own_spans() {
+    for server in servers().await {
+        assert_eq!(export(&server, &[Span::new("tr-shared", 1).named("first")]).await.status, 200);
+        let feedback = |id: &str| json!({"assessment": {"assessment_id": id, "assessment_name": "good", "feedback": {"value": true}}});
+        server.v3("POST", "/tr-shared/assessments", feedback("a-1")).await;
+        let before = server.v3("GET", "/get?trace_id=tr-shared", Value::Null).await;
+
+        let there = ("x-mlflow-experiment-id", "2");
+        let spans = [
+            Span::new("tr-own", 2).named("own"),
+            Span::new("tr-shared", 3).named("planted"),
+            Span::new("tr-shared", 4).under(3).failed(),
+        ];
+        let answer =
+            server.send("POST /v1/traces", &[PROTOBUF, there, ELSEWHERE], &request(&spans, "test")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/x-protobuf"), "{answer:?}");
+        let said = bytes(1, &[vec![0x08, 2], bytes(2, b"2 spans were not accepted")].concat());
+        assert_eq!(answer.body.as_bytes(), said, "{answer:?}");
+        let own = server.elsewhere("GET", "/get?trace_id=tr-own", Value::Null).await;
+        assert_eq!((own.status, own.json()["trace"]["spans"][0]["name"].clone()), (200, json!("own")));
+
+        let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{
+            "traceId": "61181d5c16b3b25d966891c3fc595af9", "spanId": "508755a859b294e3", "name": "planted",
+            "startTimeUnixNano": "1000000000", "endTimeUnixNano": "2000000000",
+            "attributes": [{"key": "mlflow.traceRequestId", "value": {"stringValue": "tr-shared"}}],
+        }]}]}]});
+        let kind = ("Content-Type", "application/json");
+        let answer =
+            server.send("POST /v1/traces", &[kind, there, ELSEWHERE], body.to_string().as_bytes()).await;
+        let partial = json!({"rejectedSpans": "1", "errorMessage": "1 spans were not accepted"});
+        assert_eq!((answer.status, answer.json()), (200, json!({"partialSuccess": partial})));
+
+        // What is another's is answered as what is nobody's.
+        for id in ["tr-shared", "tr-nobody"] {
+            let missing = format!("Trace with ID '{id}' not found.");
+            let assessments = format!("/{id}/assessments");
+            for (method, path, body) in [
+                ("GET", format!("/{id}"), Value::Null),
+                ("PATCH", format!("/{id}/tags"), json!({"key": "k", "value": "v"})),
+                ("POST", assessments.clone(), feedback("a-2")),
+                ("GET", format!("{assessments}/a-1"), Value::Null),
+                ("DELETE", format!("{assessments}/a-1"), Value::Null),
+            ] {
+                let answer = server.elsewhere(method, &path, body).await;
+                let told = (answer.status, answer.json()["message"].clone());
+                assert_eq!(told, (404, json!(missing)), "{method} {path}");
+            }
+            let link = json!({"trace_ids": [id, "tr-own"], "run_id": "run-7"});
+            let linked = server.elsewhere("POST", "/link-to-run", link).await;
+            assert_eq!((linked.status, linked.body.as_str()), (200, "{}"), "{id}");
+        }
+        // The id of an assessment is its trace's alone.
+        let made = server.elsewhere("POST", "/tr-own/assessments", feedback("a-1")).await;
+        assert_eq!(made.status, 200, "{made:?}");
+        let gone = server.elsewhere("DELETE", "/tr-own/assessments/a-1", Value::Null).await;
+        assert_eq!(gone.status, 200, "{gone:?}");
+        let after = server.v3("GET", "/get?trace_id=tr-shared", Value::Null).await;
+        assert_eq!(after, before);
     }
 }

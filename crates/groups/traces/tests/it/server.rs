@@ -1,4 +1,4 @@
-//! Traces behind their port, on each engine, with one experiment (`1`) and one run (`run-7`).
+//! Traces behind their port, on each engine, with one run (`run-7`) and one experiment (`1`); that of the workspace `team-b` is `2`.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,17 +9,21 @@ use group_traces::{Experiments, MIGRATIONS, TraceFiles, Traces};
 use platform_auth::{Authenticator, Role};
 use platform_primitives::{ErrorKind, Failure};
 use platform_testkit::{TestDb, both_engines};
+use platform_web::mlflow::KnownWorkspaces;
 use platform_web::{EdgeConfig, bind, serve};
 use serde_json::{Value, json};
 
 use platform_testkit::http::{Answer, ask};
 
-struct OneExperiment;
+/// The header of another workspace's requests.
+pub const ELSEWHERE: (&str, &str) = ("X-MLFLOW-WORKSPACE", "team-b");
+
+struct OneExperiment(&'static str);
 
 #[async_trait]
 impl Experiments for OneExperiment {
     async fn exists(&self, experiment_id: &str) -> Result<(), Failure> {
-        known(experiment_id == "1", "experiment", experiment_id)
+        known(experiment_id == self.0, "experiment", experiment_id)
     }
 
     async fn run_exists(&self, run_id: &str) -> Result<(), Failure> {
@@ -27,11 +31,11 @@ impl Experiments for OneExperiment {
     }
 
     async fn sees(&self, experiment_id: &str) -> Result<bool, Failure> {
-        Ok(experiment_id == "1")
+        Ok(experiment_id == self.0)
     }
 
-    fn within(&self, _workspace: &str) -> Arc<dyn Experiments> {
-        Arc::new(Self)
+    fn within(&self, workspace: &str) -> Arc<dyn Experiments> {
+        Arc::new(Self(if workspace == "team-b" { "2" } else { "1" }))
     }
 }
 
@@ -68,12 +72,14 @@ pub async fn servers() -> Vec<Server> {
 }
 
 impl Server {
-    async fn start(test: TestDb) -> Self {
+    pub async fn start(test: TestDb) -> Self {
         let files = Arc::new(Files::default());
         let traces =
-            Traces::new(test.db.clone(), test.events.clone(), Arc::new(OneExperiment), files.clone());
+            Traces::new(test.db.clone(), test.events.clone(), Arc::new(OneExperiment("1")), files.clone());
         let authenticator = Authenticator::new(test.db.clone(), test.clock.clone(), "owner@here");
+        let known: KnownWorkspaces = Arc::new(|name: &str| name == "team-b");
         let surfaces = group_traces::group(&traces).surfaces;
+        let surfaces = surfaces.into_iter().map(|surface| surface.among(Arc::clone(&known))).collect();
         let config = EdgeConfig { authenticator: authenticator.clone(), extra_hosts: Arc::from([]) };
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -93,6 +99,13 @@ impl Server {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let kind = [("Content-Type", "application/json")];
         self.send(&format!("{method} {path}"), &kind, body.as_bytes()).await
+    }
+
+    /// Version 3, of the workspace `team-b`.
+    pub async fn elsewhere(&self, method: &str, path: &str, body: Value) -> Answer {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let headers = [("Content-Type", "application/json"), ELSEWHERE];
+        self.send(&format!("{method} /api/3.0/mlflow/traces{path}"), &headers, body.as_bytes()).await
     }
 
     /// Version 3, and only when it succeeds.

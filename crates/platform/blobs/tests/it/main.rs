@@ -38,18 +38,20 @@ async fn a_cut_off_upload_leaves_no_blob() {
 async fn parts_are_joined_in_their_order_and_survive_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let blobs = Blobs::local(directory.path()).unwrap();
-    let (upload, other) = ("0".repeat(32), "f".repeat(32));
+    let upload = "0".repeat(32);
     let part = |text: &'static str| stream::iter(vec![Ok::<_, String>(Bytes::from_static(text.as_bytes()))]);
     let mut parts = Vec::new();
     for (number, text) in [(2, "c"), (1, "ab"), (3, "")] {
-        let kept = blobs.put_part(&upload, number, part(text), 2).await.unwrap();
+        let staged = blobs.stage_part(part(text), 2).await.unwrap();
+        let kept = blobs.keep_part(&upload, number, staged).await.unwrap();
         assert_eq!(kept.digest, BlobDigest::of(text.as_bytes()));
         parts.push((number, kept.digest));
     }
-    let large = blobs.put_part(&other, 1, part("abc"), 2).await.unwrap_err();
+    let large = blobs.stage_part(part("abc"), 2).await.unwrap_err();
     assert!(matches!(large, BlobError::TooLarge { most: 2 }), "{large}");
     for hostile in ["..", "../../etc", "", "ABC"] {
-        let refused = blobs.put_part(hostile, 1, part("x"), 2).await.unwrap_err();
+        let staged = blobs.stage_part(part("x"), 2).await.unwrap();
+        let refused = blobs.keep_part(hostile, 1, staged).await.unwrap_err();
         assert!(matches!(refused, BlobError::InvalidUpload { .. }), "{refused}");
         blobs.drop_upload(hostile).await.unwrap_err();
     }
@@ -57,6 +59,10 @@ async fn parts_are_joined_in_their_order_and_survive_a_restart() {
     blobs.discard_unfinished().unwrap();
     assert_eq!(blobs.uploads().await.unwrap(), [upload.as_str()]);
     parts.sort_by_key(|(number, _)| *number);
+    let again = blobs.keep_part(&upload, 1, blobs.stage_part(part("x"), 2).await.unwrap()).await.unwrap();
+    for _ in 0..2 {
+        blobs.drop_part(&upload, 1, &again.digest).await.unwrap();
+    }
     let whole = blobs.join_parts(&upload, parts.clone()).await.unwrap();
     assert_eq!((whole.digest.clone(), whole.size_bytes), (BlobDigest::of(b"abc"), 3));
     assert_eq!(blobs.get_bytes(&whole.digest).await.unwrap().as_ref(), b"abc");
