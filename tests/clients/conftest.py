@@ -54,6 +54,19 @@ def wait_for_health(process, url):
 
 
 @contextlib.contextmanager
+def tracked_at(url):
+    """The fluent interface speaks to another server for a while."""
+    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    mlflow.set_tracking_uri(url)
+    mlflow.set_registry_uri(url)
+    try:
+        yield mlflow.MlflowClient()
+    finally:
+        mlflow.set_tracking_uri(before[0])
+        mlflow.set_registry_uri(before[1])
+
+
+@contextlib.contextmanager
 def served(work, *options):
     """The URL of a new server with its data in `work`; its log is printed when it dies."""
     binary = os.environ.get("LOOPWRIGHT_BIN")

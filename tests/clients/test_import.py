@@ -20,7 +20,7 @@ import requests
 from mlflow.entities import Metric, ViewType
 from sklearn.linear_model import LinearRegression
 
-from conftest import served
+from conftest import served, tracked_at
 
 UP_WITHIN_S = 240
 IMPORT_WITHIN_S = 300
@@ -61,19 +61,6 @@ def mlflow_server(work):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-@contextlib.contextmanager
-def tracked_at(url):
-    """The fluent interface speaks to another server for a while."""
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(url)
-    mlflow.set_registry_uri(url)
-    try:
-        yield mlflow.MlflowClient()
-    finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
 
 
 def log_session(client):

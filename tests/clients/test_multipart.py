@@ -15,7 +15,7 @@ import requests
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
-from conftest import LISTENING, served, wait_for_health
+from conftest import LISTENING, served, tracked_at, wait_for_health
 
 CHUNK = 5 * 1024 * 1024
 SIZE = 25 * 1024 * 1024 + 7
@@ -35,12 +35,8 @@ def url(work):
 
 @pytest.fixture(scope="module")
 def tracking(url):
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(url)
-    mlflow.set_registry_uri(url)
-    yield mlflow.MlflowClient()
-    mlflow.set_tracking_uri(before[0])
-    mlflow.set_registry_uri(before[1])
+    with tracked_at(url) as client:
+        yield client
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from mlflow.models import infer_signature
 from sklearn.linear_model import Ridge
 
-from conftest import served
+from conftest import served, tracked_at
 
 APPROVER = {"reason": "the errors fell"}
 FRAME = pd.DataFrame({"a": np.arange(40.0), "b": np.arange(40.0) % 7})
@@ -48,12 +48,8 @@ def url(work):
 
 @pytest.fixture(scope="module")
 def tracking(url):
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(url)
-    mlflow.set_registry_uri(url)
-    yield mlflow.MlflowClient()
-    mlflow.set_tracking_uri(before[0])
-    mlflow.set_registry_uri(before[1])
+    with tracked_at(url) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -81,6 +81,26 @@ impl Location {
         self.root.starts_with(STORE)
     }
 
+    /// A folder above or below that of another experiment would hold files of its runs, and lose its own with them.
+    pub fn check_apart(&self, others: &[String]) -> Result<(), ExperimentError> {
+        let own = self.root.trim_end_matches('/');
+        let is_below =
+            |one: &str, other: &str| one.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'));
+        match others
+            .iter()
+            .map(|other| other.trim_end_matches('/'))
+            .find(|other| is_below(own, other) || is_below(other, own))
+        {
+            Some(other) => {
+                let rule = format!(
+                    "expected a folder neither above nor below {other}, which is another experiment's"
+                );
+                Err(ExperimentError::invalid(FIELD, self.root.clone(), rule))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The number that a client named must be the one that the experiment got.
     pub fn check_number(&self, id: i64) -> Result<(), ExperimentError> {
         match self.number {

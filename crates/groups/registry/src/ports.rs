@@ -89,4 +89,7 @@ pub struct RunFact {
 pub trait RunFacts: Send + Sync + 'static {
     /// None when there is no such run in the workspace of the registered `model`.
     async fn run(&self, model: &str, run: &str) -> Result<Option<RunFact>, Failure>;
+
+    /// Who made the run, wherever it lies: nobody approves the own work by way of another workspace.
+    async fn authors(&self, run: &str) -> Result<Vec<String>, Failure>;
 }

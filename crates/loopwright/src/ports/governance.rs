@@ -120,6 +120,17 @@ impl RunFacts for RecordedRuns {
             Err(error) => Err(failure(error)),
         }
     }
+
+    async fn authors(&self, run: &str) -> PortResult<Vec<String>> {
+        match self.0.get_record(run).await {
+            Ok(record) => {
+                let created_by = self.0.creator_of_run(run).await.map_err(failure)?;
+                Ok(vec![record.run.user.clone(), created_by])
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(failure(error)),
+        }
+    }
 }
 
 fn fact(record: &RunRecord) -> RunFact {

@@ -28,8 +28,9 @@ const ATTEMPTS: usize = 8;
 /// Runs read at a time while a column is loaded, and about how many bytes of them.
 const LOAD_PAGE: usize = 2_000;
 const LOAD_BYTES: usize = 8 * 1024 * 1024;
-/// Scans of more runs than this leave the threads that answer everybody.
+/// Scans of more runs than this leave the threads that answer everybody. A search of so many takes about as long as writing its answer.
 const INLINE_RUNS: usize = 10_000;
+const INLINE_SEARCH: usize = 100_000;
 
 #[derive(Default)]
 pub(crate) struct RunIndex {
@@ -70,7 +71,7 @@ impl RunIndex {
         for experiment in experiments {
             let shard = self.ready(db, *experiment, plan).await?;
             let (plan, token) = (Arc::clone(plan), token.clone());
-            let is_large = shard.len() > INLINE_RUNS;
+            let is_large = shard.len() > INLINE_SEARCH;
             hits.extend(aside(is_large, move || shard.search(view, &plan, token.as_deref(), limit)).await?);
         }
         if experiments.len() > 1 {

@@ -34,6 +34,9 @@ impl Experiments {
             .write(move |tx| {
                 let id = store::insert_experiment(tx, &workspace, &name, &location.root, now)?;
                 location.check_number(id)?;
+                if location.is_folder() {
+                    location.check_apart(&store::chosen_folders(tx, id)?)?;
+                }
                 for (key, value) in &tags {
                     store::put_experiment_tag(tx, id, key, value)?;
                 }

@@ -117,6 +117,9 @@ fn check_id(field: &'static str, id: &str) -> Result<()> {
     Err(ExperimentError::invalid(field, shown, "expected 1 to 256 letters, digits, _ and -"))
 }
 
+/// Larger ids of other servers are not kept: counting goes on behind the largest one.
+const FOREIGN_IDS: i64 = 1_000_000_000_000_000;
+
 impl Experiments {
     /// Whether points may be logged under this key.
     pub fn check_metric_key(key: &str) -> Result<()> {
@@ -124,7 +127,7 @@ impl Experiments {
     }
 
     /// The id under which the experiment is here. One of the same name is the same experiment: it gets the tags that it lacks.
-    /// Another one keeps its id, unless that is taken or negative; then it gets the next free one.
+    /// Another one keeps its id, unless that is taken, negative or 10^15 and more, or files lie below it; then it gets the next one.
     pub async fn import_experiment(&self, actor: &str, foreign: Experiment) -> Result<(i64, Imported)> {
         if foreign.name.trim().is_empty() {
             return Err(ExperimentError::invalid("name", foreign.name, "must not be empty"));
@@ -144,7 +147,9 @@ impl Experiments {
                 }
                 let mut experiment = Experiment { workspace, ..foreign };
                 let there = experiment.id;
-                let is_number = (0..i64::MAX).contains(&there);
+                // Files that lie below a number without an experiment are nobody's who comes later.
+                let is_number =
+                    (0..FOREIGN_IDS).contains(&there) && !store::has_files(tx, &there.to_string())?;
                 if is_number {
                     store::pass_experiment_id(tx, there)?;
                 }

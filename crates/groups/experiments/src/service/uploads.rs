@@ -23,7 +23,7 @@ use crate::store;
 const MAX_PARTS: i64 = 10_000;
 const PART_BYTES: u64 = 5 << 30;
 /// Uploads that are open at a time.
-const MAX_OPEN_IN_WORKSPACE: i64 = 100;
+const MAX_OPEN_IN_WORKSPACE: i64 = 1_000;
 const MAX_OPEN: i64 = 10_000;
 /// What is older is dropped, and its addresses are of no use any more.
 const LIFETIME_DAYS: i64 = 1;

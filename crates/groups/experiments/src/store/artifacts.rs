@@ -33,6 +33,13 @@ pub(crate) fn delete_artifacts(tx: &mut Tx<'_>, path: &ArtifactPath) -> Result<u
     Ok(files + folders)
 }
 
+/// Whether a file or a folder is at the top of the store under this name.
+pub(crate) fn has_files(tx: &mut Tx<'_>, name: &str) -> Result<bool> {
+    let folder = tx.query_one("SELECT path FROM artifact_folders WHERE path = $1", args![name])?;
+    let file = tx.query_one("SELECT path FROM artifacts WHERE path = $1", args![name])?;
+    Ok(folder.is_some() || file.is_some())
+}
+
 /// The pattern of LIKE, with `!` before what is meant as it is, for all paths below a folder.
 pub(super) fn below(folder: &str) -> String {
     let escaped = folder.replace('!', "!!").replace('%', "!%").replace('_', "!_");

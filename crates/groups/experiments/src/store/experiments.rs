@@ -69,6 +69,13 @@ pub(crate) fn insert_experiment(
     Ok(id)
 }
 
+/// The folders of this server's store that other experiments chose. Whoever chooses one holds the row of the counter already.
+pub(crate) fn chosen_folders(tx: &mut Tx<'_>, but: i64) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT artifact_location FROM experiments \
+               WHERE artifact_location LIKE 'mlflow-artifacts:%' AND id <> $1";
+    tx.query(sql, args![but])?.iter().map(|row| Ok(row.string(0)?)).collect()
+}
+
 /// The experiment without its tags, locked until the commit; `shared` against changes of the experiment only.
 pub(crate) fn lock_experiment(tx: &mut Tx<'_>, id: i64, shared: bool) -> Result<Option<Experiment>> {
     let lock = match tx.for_update() {

@@ -1,6 +1,7 @@
 //! What another server held, taken over.
 
 use group_experiments::{Imported, LoggedModel, LoggedModelStatus, RunStatus, kinds};
+use platform_db::args;
 use platform_events::EventFilter;
 
 use crate::{Server, servers};
@@ -63,5 +64,28 @@ async fn an_imported_run_and_model_are_told_when_they_come_and_when_they_change(
         }
         let creator = server.experiments.creator_of_run("0123456789abcdef").await.unwrap();
         assert_eq!(creator, "", "{engine:?}: who imported a run did not make it");
+    }
+}
+
+#[tokio::test]
+async fn an_imported_experiment_takes_no_number_that_leads_to_somebody_elses_files() {
+    for server in servers().await {
+        let engine = server.engine();
+        let run = server.run().await;
+        let taken = server.experiments.get_run(&run).await.unwrap().experiment_id;
+        let foreign = server.experiments.get_experiment(&taken.to_string()).await.unwrap();
+        // As a build before workspaces let it be written.
+        let folder = "INSERT INTO artifact_folders (path, parent) VALUES ($1, $2)";
+        server.test.db.write(|tx| tx.execute(folder, args!["70", ""])).await.unwrap();
+        let import = async |id: i64| {
+            let named = group_experiments::Experiment { id, name: format!("from {id}"), ..foreign.clone() };
+            server.experiments.import_experiment("ada", named).await.unwrap().0
+        };
+        assert_eq!(import(60).await, 60, "{engine:?}");
+        for refused in [70, taken, -1, 1_000_000_000_000_000, i64::MAX] {
+            assert_ne!(import(refused).await, refused, "{engine:?}");
+        }
+        let next: i64 = server.experiments.ensure_experiment("ada", "next").await.unwrap();
+        assert!((61..1_000).contains(&next), "{engine:?}: {next}");
     }
 }

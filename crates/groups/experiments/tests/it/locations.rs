@@ -265,3 +265,30 @@ async fn what_was_there_before_locations_is_in_the_servers_store() {
         assert_eq!(model.artifact_uri(), "mlflow-artifacts:/7/models/m-old/artifacts", "{engine:?}");
     }
 }
+
+#[tokio::test]
+async fn no_folder_lies_inside_another_experiments() {
+    for server in servers().await {
+        let engine = server.engine();
+        let owner = server.placed("mlflow-artifacts:/own").await;
+        // The same folder for two is no danger: runs have folders of their own in it.
+        server
+            .done(
+                "/experiments/create",
+                json!({"name": "same", "artifact_location": "mlflow-artifacts:/own/"}),
+            )
+            .await;
+        server
+            .done(
+                "/experiments/create",
+                json!({"name": "beside", "artifact_location": "mlflow-artifacts:/owner/a"}),
+            )
+            .await;
+        for inside in [format!("own/{}/artifacts", owner.run), "own/models".to_owned(), "owner".to_owned()] {
+            let body = json!({"name": inside, "artifact_location": format!("mlflow-artifacts:/{inside}")});
+            let refused = server.post("/experiments/create", body).await;
+            let told = (refused.status, refused.code());
+            assert_eq!(told, (400, "INVALID_PARAMETER_VALUE".to_owned()), "{engine:?} {inside}: {refused:?}");
+        }
+    }
+}

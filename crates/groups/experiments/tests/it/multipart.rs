@@ -259,14 +259,14 @@ async fn open_uploads_are_bounded_by_workspace() {
     for server in servers().await {
         let engine = server.engine();
         let (first, _) = server.begun(1).await;
-        for _ in 1..100 {
+        for _ in 1..1_000 {
             server.begun(1).await;
         }
         let create = json!({"path": LOCAL, "num_parts": 1});
         let refused = server.mpu("create", create.clone()).await;
         let told = (refused.status, refused.code());
         assert_eq!(told, (429, "REQUEST_LIMIT_EXCEEDED".to_owned()), "{engine:?}: {refused:?}");
-        assert!(refused.body.contains("at most 100 uploads"), "{engine:?}: {refused:?}");
+        assert!(refused.body.contains("at most 1000 uploads"), "{engine:?}: {refused:?}");
         let elsewhere = server.experiments.within("team-a").ensure_experiment("alice", "own").await.unwrap();
         let line = format!("POST /api/2.0/mlflow-artifacts/mpu/create/{elsewhere}/files");
         let headers = [("Content-Type", "application/json"), ("X-MLFLOW-WORKSPACE", "team-a")];

@@ -278,8 +278,8 @@ impl Registry {
     /// Who made the version's run: as its gate saw it, and as it is recorded now.
     async fn run_authors(&self, version: &ModelVersion, decisions: &[Decision]) -> Result<Vec<String>> {
         let mut authors = gated_run_authors(decisions);
-        if let Some(run) = self.run_fact(version).await? {
-            authors.extend([run.user, run.created_by]);
+        if let Some(governing) = self.governing.as_ref().filter(|_| !version.run_id.is_empty()) {
+            authors.extend(governing.parts.runs.authors(&version.run_id).await?);
         }
         Ok(authors)
     }

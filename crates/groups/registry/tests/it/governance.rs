@@ -98,6 +98,16 @@ impl RunFacts for HeldRuns {
         let is_here = self.workspace.lock().unwrap().as_ref().is_none_or(|name| name == split_name(model).0);
         Ok(self.run.lock().unwrap().clone().filter(|_| is_here))
     }
+
+    async fn authors(&self, _run: &str) -> Result<Vec<String>, Failure> {
+        Ok(self
+            .run
+            .lock()
+            .unwrap()
+            .iter()
+            .flat_map(|run| [run.user.clone(), run.created_by.clone()])
+            .collect())
+    }
 }
 
 impl Server {

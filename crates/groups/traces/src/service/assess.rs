@@ -29,8 +29,10 @@ impl Traces {
     }
 
     pub(crate) async fn get_assessment(&self, trace_id: &str, assessment_id: &str) -> Result<Assessment> {
+        let found = store::assessment_by_id(&self.db, trace_id, assessment_id).await?;
+        // After the look: what began elsewhere in between is not shown.
         self.refuse_foreign(trace_id).await?;
-        if let Some(found) = store::assessment_by_id(&self.db, trace_id, assessment_id).await? {
+        if let Some(found) = found {
             return Ok(found);
         }
         // Says which of the two is missing.
