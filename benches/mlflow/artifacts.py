@@ -129,6 +129,7 @@ def main():
                 rates[who, "up"].append(put(at, path, args.megabytes))
                 rates[who, "down"].append(get(at, path, args.megabytes))
         watch.ended.set()
+        watch.join()
         print(f"| {args.megabytes} MB | loopwright MB/s | plain file server MB/s | ratio |\n|---|---|---|---|")
         for way in ("up", "down"):
             ours, theirs = (statistics.median(rates[who, way]) for who in ("loopwright", "plain"))

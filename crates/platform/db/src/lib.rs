@@ -1,7 +1,7 @@
 //! One database facade over two engines: SQLite in the data directory, or a PostgreSQL server.
 //!
 //! SQL is written once with `$1`, `$2` … and the types both engines share: `BIGINT`, `DOUBLE PRECISION`,
-//! `TEXT`, `BYTEA`, `BOOLEAN`; text holds no NUL. [`Db::write`] returns only after the commit; on SQLite
+//! `TEXT`, `BYTEA`, `BOOLEAN`; text holds no NUL; `COLLATE "C"` is the order of bytes on both. [`Db::write`] returns only after the commit; on SQLite
 //! many waiting writes share one commit (group commit).
 
 mod error;

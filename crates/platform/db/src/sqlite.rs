@@ -294,9 +294,16 @@ fn script(connection: &Connection, statement: &str) -> Result<(), DbError> {
     Ok(())
 }
 
+/// PostgreSQL's word for the order of bytes.
+const BY_BYTES: &str = " COLLATE \"C\"";
+
 fn prepare<'c>(connection: &'c Connection, sql: &str) -> Result<rusqlite::CachedStatement<'c>, DbError> {
     // SQLite reads `$1` as a name; names are numbered as they first appear, `?1` says its number itself.
-    let native = if sql.contains('$') { Cow::Owned(sql.replace('$', "?")) } else { Cow::Borrowed(sql) };
+    let mut native = if sql.contains('$') { Cow::Owned(sql.replace('$', "?")) } else { Cow::Borrowed(sql) };
+    // The order of bytes is SQLite's own.
+    if native.contains(BY_BYTES) {
+        native = Cow::Owned(native.replace(BY_BYTES, ""));
+    }
     connection.prepare_cached(&native).map_err(|error| DbError::from_sqlite(error, sql))
 }
 

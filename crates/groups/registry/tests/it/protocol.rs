@@ -315,3 +315,15 @@ async fn what_changes_a_version_moves_its_time_and_what_changes_the_list_moves_t
         }
     }
 }
+
+#[tokio::test]
+async fn names_are_ordered_by_their_bytes_on_both_engines() {
+    for server in servers().await {
+        for name in ["b", "Abc", "ab", "Z", "ä"] {
+            server.create_model(name, json!([])).await;
+        }
+        let order = format!("order_by={}", escaped("name ASC"));
+        let pages = server.pages("/registered-models/search", &order, 2).await;
+        assert_eq!(pages, [vec!["Abc", "Z"], vec!["ab", "b"], vec!["ä"]], "{:?}", server.engine());
+    }
+}

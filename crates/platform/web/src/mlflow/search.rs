@@ -298,6 +298,11 @@ fn compared(
     })
 }
 
+/// Texts in the order of their bytes, whatever language the database orders by.
+fn by_bytes(expression: String, numeric: bool) -> String {
+    if numeric { expression } else { format!("{expression} COLLATE \"C\"") }
+}
+
 /// Backslashes mean themselves, as in MLflow; PostgreSQL takes them for escapes unless another sign is named.
 const ESCAPE: &str = "ESCAPE '\u{1}'";
 
@@ -324,7 +329,7 @@ fn order_terms(
             let found = domain.attributes.iter().find(|(name, _, _)| *name == order.key);
             let (_, column, numeric) =
                 found.ok_or_else(|| wrong(format!("Invalid order by key '{}' specified", order.key)))?;
-            let expression = (*column).to_owned();
+            let expression = by_bytes((*column).to_owned(), *numeric);
             Term { expression, ascending: order.ascending, may_miss: false, numeric: *numeric }
         } else {
             let side = domain.sides.iter().find(|side| side.names.contains(&order.entity.as_str()));
@@ -333,7 +338,9 @@ fn order_terms(
             arguments.push(Value::Text(order.key));
             let (table, join, hole) = (side.table, side.join, arguments.len());
             // One value a row, also where a side table holds several per key.
-            let expression = format!("(SELECT MAX(s.value) FROM {table} s WHERE {join} AND s.key = ${hole})");
+            let value = by_bytes("s.value".to_owned(), side.numeric);
+            let expression = format!("(SELECT MAX({value}) FROM {table} s WHERE {join} AND s.key = ${hole})");
+            let expression = by_bytes(expression, side.numeric);
             Term { expression, ascending: order.ascending, may_miss: true, numeric: side.numeric }
         };
         if terms.iter().any(|other| other.expression == term.expression) {
@@ -342,8 +349,8 @@ fn order_terms(
         terms.push(term);
     }
     for (column, ascending, numeric) in domain.tie {
-        if !terms.iter().any(|term| term.expression == *column) {
-            let expression = (*column).to_owned();
+        let expression = by_bytes((*column).to_owned(), *numeric);
+        if !terms.iter().any(|term| term.expression == expression) {
             terms.push(Term { expression, ascending: *ascending, may_miss: false, numeric: *numeric });
         }
     }
@@ -400,7 +407,7 @@ mod tests {
         let paged = paged(&DOMAIN, ("r.id", 1), "FROM runs r WHERE 1 = 1", Vec::new(), &ask).unwrap();
         let value = "(SELECT MAX(s.value) FROM metric_latest s WHERE s.run_id = r.id AND s.key = $1)";
         let behind = format!(
-            "AND (({value} IS NULL AND r.start_ms < $2) OR ({value} IS NULL AND r.start_ms = $2 AND r.id > $3)) ORDER"
+            "AND (({value} IS NULL AND r.start_ms < $2) OR ({value} IS NULL AND r.start_ms = $2 AND r.id COLLATE \"C\" > $3)) ORDER"
         );
         assert!(paged.sql.contains(&behind), "{}", paged.sql);
         for bad in ["x!", "W10", "eyJ9"] {
