@@ -118,8 +118,8 @@ def main():
         time.sleep(0.5)
         experiment = server.experiment("artifacts")
         run = server.run(experiment)
-        idle = Watch(server.process.pid).now()
         watch = Watch(server.process.pid)
+        idle = watch.now()
         rates = {(who, way): [] for who in ("loopwright", "plain") for way in ("up", "down")}
         for number in range(args.rounds):
             # Other bytes each time: what is there already is not written again.
