@@ -55,7 +55,7 @@ def count(server, experiment):
 def seed(server, experiment, start, more):
     """Until so many runs more are there; the two threads of `wrk` make half each."""
     lua = SEED.replace("API", API).replace("EXPERIMENT", experiment).replace("START", str(1_700_000_000_000 + start))
-    lua = lua.replace("LIMIT", str(more // 2))
+    lua = lua.replace("LIMIT", str(more // 2 + 1))  # `wrk` throws away the first request of a thread
     script = server.folder / "seed.lua"
     script.write_text('wrk.headers["Content-Type"]="application/json"\n' + lua)
     command = ["wrk", "-t2", "-c16", "-d3600s", "-s", str(script), f"http://127.0.0.1:{server.port}/"]
