@@ -21,7 +21,7 @@ impl Summary {
         Self { latest: point, min: point.value, max: point.value, points: 1 }
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         if other.latest.is_newer_than(&self.latest) {
             self.latest = other.latest;
         }
@@ -93,6 +93,16 @@ impl Summaries {
             true
         })?;
         Ok(Self { entries })
+    }
+
+    /// The summary of one key; nothing else is kept.
+    pub fn find(bytes: &[u8], wanted: &str) -> Result<Option<Summary>, DamagedBytes> {
+        let mut found = None;
+        Self::scan(bytes, |key, summary| {
+            found = (key == wanted).then_some(summary);
+            key < wanted
+        })?;
+        Ok(found)
     }
 
     /// Gives each summary to `each` without keeping it, until `each` says `false`.

@@ -147,6 +147,22 @@ impl Row {
         self.text(index).map(str::to_owned)
     }
 
+    /// Takes the text out of the row.
+    pub fn take_string(&mut self, index: usize) -> Result<String, DbError> {
+        match self.0.get_mut(index) {
+            Some(Value::Text(value)) => Ok(std::mem::take(value)),
+            _ => self.mismatch(index, "text"),
+        }
+    }
+
+    /// Takes the bytes out of the row.
+    pub fn take_bytes(&mut self, index: usize) -> Result<Vec<u8>, DbError> {
+        match self.0.get_mut(index) {
+            Some(Value::Bytes(value)) => Ok(std::mem::take(value)),
+            _ => self.mismatch(index, "bytes"),
+        }
+    }
+
     pub fn opt_string(&self, index: usize) -> Result<Option<String>, DbError> {
         if *self.value(index) == Value::Null { Ok(None) } else { self.string(index).map(Some) }
     }

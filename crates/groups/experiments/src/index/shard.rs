@@ -1,13 +1,14 @@
 //! The runs of one experiment as columns.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use platform_web::mlflow::filter::{Operator, like};
 
 use super::columns::{Column, Texts, is_missing, missing, number_rank};
 use super::plan::{Aggregate, Attribute, ColumnKey, Node, Plan, SortValue, Token};
-use crate::store::{StoredRun, View, parse_texts};
+use crate::ExperimentError;
+use crate::store::{Fields, ScanKey, ScannedRun, View};
 
 /// Columns of one experiment in memory: a reader can name any key.
 const COLUMNS_MAX: usize = 64;
@@ -29,9 +30,110 @@ pub(crate) struct Shard {
     pub(super) gone: Vec<bool>,
     /// Places by start ascending, then id descending: read backwards, the order without an order.
     by_start: Vec<u32>,
-    pub(super) columns: HashMap<ColumnKey, Column>,
-    needs_params: bool,
-    needs_tags: bool,
+    pub(super) columns: Columns,
+    /// Runs that changed since the load of more columns began, while one is under way.
+    changed: Option<HashSet<String>>,
+}
+
+/// Columns by what they hold.
+pub(super) type Columns = HashMap<ColumnKey, Column>;
+
+pub(super) fn empty_columns(keys: Vec<ColumnKey>) -> Columns {
+    let column = |key: &ColumnKey| match key {
+        key if key.is_number() => Column::Numbers(Vec::new()),
+        ColumnKey::Dataset(_) => Column::Sets(Vec::new()),
+        _ => Column::Texts(Texts::default()),
+    };
+    keys.into_iter().map(|key| (key.clone(), column(&key))).collect()
+}
+
+/// What has to be read of a run to fill `columns`.
+pub(super) fn fields(columns: &Columns) -> Fields {
+    let mut fields = Fields::NONE;
+    for key in columns.keys() {
+        match key {
+            ColumnKey::Metric(..) => fields.metrics = true,
+            ColumnKey::Param(_) => fields.params = true,
+            ColumnKey::Tag(_) => fields.tags = true,
+            ColumnKey::Attribute(_) => fields.attributes = true,
+            ColumnKey::Dataset(_) => {}
+        }
+    }
+    fields
+}
+
+pub(super) fn has_datasets(columns: &Columns) -> bool {
+    columns.values().any(|column| matches!(column, Column::Sets(_)))
+}
+
+/// Puts a run in its place of each column; data sets come in a pass of their own.
+pub(super) fn fill(columns: &mut Columns, place: usize, scanned: &ScannedRun) -> Result<(), ExperimentError> {
+    for (key, column) in columns.iter_mut() {
+        match (key, column) {
+            (ColumnKey::Metric(name, aggregate), Column::Numbers(numbers)) => {
+                let value = scanned.metric(name)?.map_or_else(missing, |summary| match aggregate {
+                    Aggregate::Latest => summary.latest.value,
+                    Aggregate::Min => summary.min,
+                    Aggregate::Max => summary.max,
+                });
+                set(numbers, place, value);
+            }
+            (ColumnKey::Attribute(attribute), Column::Numbers(numbers)) => {
+                let run = scanned.run.as_ref();
+                let value = match attribute {
+                    Attribute::Start => Some(scanned.start_ms as f64),
+                    _ => run.and_then(|run| run.end).map(|end| end.as_millis() as f64),
+                };
+                set(numbers, place, value.unwrap_or_else(missing));
+            }
+            (ColumnKey::Attribute(attribute), Column::Texts(texts)) => {
+                let Some(run) = &scanned.run else { continue };
+                match attribute {
+                    Attribute::RunId => texts.set(place, Some(&run.id)),
+                    Attribute::Name => texts.set(place, Some(&run.name)),
+                    Attribute::Status => texts.set(place, Some(run.status.name())),
+                    Attribute::User => texts.set(place, Some(&run.user)),
+                    _ => texts.set(place, Some(&run.artifact_uri())),
+                }
+            }
+            (ColumnKey::Param(_) | ColumnKey::Tag(_), Column::Texts(texts)) => texts.set(place, None),
+            _ => {}
+        }
+    }
+    let texts = columns.iter_mut().filter_map(|(key, column)| match (key, column) {
+        (ColumnKey::Param(name), Column::Texts(texts)) => Some((true, name.as_str(), texts)),
+        (ColumnKey::Tag(name), Column::Texts(texts)) => Some((false, name.as_str(), texts)),
+        _ => None,
+    });
+    let mut texts: Vec<(bool, &str, &mut Texts)> = texts.collect();
+    let mut put = |is_param: bool, key: &str, value: &str| {
+        for (_, _, texts) in texts.iter_mut().filter(|(kind, name, _)| *kind == is_param && *name == key) {
+            texts.set(place, Some(value));
+        }
+    };
+    scanned.each_param(|key, value| put(true, key, value));
+    scanned.each_tag(|key, value| put(false, key, value));
+    Ok(())
+}
+
+/// Adds data sets to the columns of `runs` places.
+pub(super) fn fill_datasets(
+    columns: &mut Columns,
+    runs: usize,
+    place: impl Fn(&str) -> Option<usize>,
+    keys: &[(String, [String; 3])],
+) {
+    for (key, column) in columns {
+        let (ColumnKey::Dataset(field), Column::Sets(sets)) = (key, column) else { continue };
+        sets.resize(runs, Vec::new());
+        for (run, fields) in keys {
+            let Some(place) = place(run) else { continue };
+            let (set, text) = (&mut sets[place], &fields[*field]);
+            if !set.iter().any(|own| **own == **text) {
+                set.push(text.as_str().into());
+            }
+        }
+    }
 }
 
 impl Shard {
@@ -58,68 +160,53 @@ impl Shard {
         }
     }
 
-    pub fn begin(&mut self, missing: Vec<ColumnKey>) {
-        for key in missing {
-            self.needs_params |= matches!(key, ColumnKey::Param(_));
-            self.needs_tags |= matches!(key, ColumnKey::Tag(_));
-            let column = match &key {
-                key if key.is_number() => Column::Numbers(Vec::new()),
-                ColumnKey::Dataset(_) => Column::Sets(Vec::new()),
-                _ => Column::Texts(Texts::default()),
-            };
-            self.columns.insert(key, column);
-        }
+    pub fn is_loaded(&self) -> bool {
+        self.loaded
     }
 
-    pub fn has_datasets(&self) -> bool {
-        self.columns.values().any(|column| matches!(column, Column::Sets(_)))
+    pub fn place(&self, id: &str) -> Option<usize> {
+        self.places.get(id).map(|place| *place as usize)
     }
 
-    pub fn put(&mut self, stored: &StoredRun) {
-        let run = &stored.run;
-        let place = match self.places.get(run.id.as_str()) {
-            Some(place) => *place as usize,
-            None => self.add(&run.id, run.start.as_millis()),
+    /// Keys that cut the runs in so many parts of about the same size.
+    pub fn scan_keys(&self, parts: usize) -> Vec<ScanKey> {
+        let cuts = (1..parts).filter_map(|part| self.by_start.get(self.by_start.len() * part / parts));
+        cuts.map(|place| (self.start[*place as usize], self.ids[*place as usize].to_string())).collect()
+    }
+
+    /// From now on, [`Shard::put`] and [`Shard::remove`] note the run.
+    pub fn begin_load(&mut self) {
+        self.changed = Some(HashSet::new());
+    }
+
+    /// The runs that changed since [`Shard::begin_load`]; `None` when the shard was cleared meanwhile.
+    pub fn end_load(&mut self) -> Option<HashSet<String>> {
+        self.changed.take()
+    }
+
+    /// Takes columns that hold every run of this shard but those that changed while they were loaded.
+    pub fn install(&mut self, columns: Columns) {
+        self.columns.extend(columns);
+        self.finish();
+    }
+
+    pub fn put(&mut self, scanned: &ScannedRun) -> Result<(), ExperimentError> {
+        self.note(&scanned.id);
+        let place = match self.place(&scanned.id) {
+            Some(place) => place,
+            None => self.add(&scanned.id, scanned.start_ms),
         };
-        if self.start[place] != run.start.as_millis() {
-            self.start[place] = run.start.as_millis();
+        if self.start[place] != scanned.start_ms {
+            self.start[place] = scanned.start_ms;
             self.by_start.clear();
         }
-        (self.deleted[place], self.gone[place]) = (run.deleted, false);
-        let params = if self.needs_params { parse_texts(&stored.params) } else { Default::default() };
-        let tags = if self.needs_tags { parse_texts(&stored.tags) } else { Default::default() };
-        for (key, column) in &mut self.columns {
-            match (key, column) {
-                (ColumnKey::Metric(name, aggregate), Column::Numbers(numbers)) => {
-                    let value = stored.metrics.get(name).map_or_else(missing, |summary| match aggregate {
-                        Aggregate::Latest => summary.latest.value,
-                        Aggregate::Min => summary.min,
-                        Aggregate::Max => summary.max,
-                    });
-                    set(numbers, place, value);
-                }
-                (ColumnKey::Attribute(Attribute::Start), Column::Numbers(numbers)) => {
-                    set(numbers, place, run.start.as_millis() as f64);
-                }
-                (ColumnKey::Attribute(_), Column::Numbers(numbers)) => {
-                    set(numbers, place, run.end.map_or_else(missing, |end| end.as_millis() as f64));
-                }
-                (ColumnKey::Param(name), Column::Texts(texts)) => {
-                    texts.set(place, params.get(name).map(String::as_str))
-                }
-                (ColumnKey::Tag(name), Column::Texts(texts)) => {
-                    texts.set(place, tags.get(name).map(String::as_str))
-                }
-                (ColumnKey::Attribute(attribute), Column::Texts(texts)) => match attribute {
-                    Attribute::RunId => texts.set(place, Some(&run.id)),
-                    Attribute::Name => texts.set(place, Some(&run.name)),
-                    Attribute::Status => texts.set(place, Some(run.status.name())),
-                    Attribute::User => texts.set(place, Some(&run.user)),
-                    _ => texts.set(place, Some(&run.artifact_uri())),
-                },
-                // Data sets come in a pass of their own.
-                _ => {}
-            }
+        (self.deleted[place], self.gone[place]) = (scanned.deleted, false);
+        fill(&mut self.columns, place, scanned)
+    }
+
+    fn note(&mut self, id: &str) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(id.to_owned());
         }
     }
 
@@ -134,21 +221,14 @@ impl Shard {
     }
 
     pub fn put_datasets(&mut self, keys: &[(String, [String; 3])]) {
-        for (key, column) in &mut self.columns {
-            let (ColumnKey::Dataset(field), Column::Sets(sets)) = (key, column) else { continue };
-            sets.resize(self.ids.len(), Vec::new());
-            for (run, fields) in keys {
-                let Some(place) = self.places.get(run.as_str()) else { continue };
-                let (set, text) = (&mut sets[*place as usize], &fields[*field]);
-                if !set.iter().any(|own| **own == **text) {
-                    set.push(text.as_str().into());
-                }
-            }
-        }
+        let places = &self.places;
+        let place = |run: &str| places.get(run).map(|place| *place as usize);
+        fill_datasets(&mut self.columns, self.ids.len(), place, keys);
     }
 
     /// A run that was purged.
     pub fn remove(&mut self, id: &str) {
+        self.note(id);
         if let Some(place) = self.places.get(id) {
             self.gone[*place as usize] = true;
         }

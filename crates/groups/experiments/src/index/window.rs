@@ -11,7 +11,7 @@ use super::shard::Shard;
 use super::{INLINE_RUNS, Pages, RunIndex, lock};
 use crate::ExperimentError;
 use crate::aside::aside;
-use crate::store::{self, LIST_MAX, StoredRun, View, parse_texts};
+use crate::store::{self, Fields, LIST_MAX, ScannedRun, View};
 
 pub(crate) use super::plan::{Aggregate, Attribute, ColumnKey};
 
@@ -266,9 +266,9 @@ impl Keys {
 
 impl Catalogue {
     async fn load(&mut self, db: &Db, experiment: i64) -> Result<(), ExperimentError> {
-        let mut pages = Pages::of(experiment);
-        while let Some(page) = pages.next(db).await? {
-            page.iter().for_each(|stored| self.put(stored));
+        let mut pages = Pages::all(db, experiment, Fields { attributes: false, ..Fields::ALL });
+        while let Some(page) = pages.next().await? {
+            page.iter().try_for_each(|scanned| self.put(scanned))?;
         }
         self.loaded = true;
         Ok(())
@@ -277,17 +277,17 @@ impl Catalogue {
     async fn update(&mut self, db: &Db, runs: Vec<String>) -> Result<(), ExperimentError> {
         for page in runs.chunks(LIST_MAX) {
             let ids = page.to_vec();
-            let stored = db.snapshot(move |rows| store::stored_runs(rows, &ids)).await?;
-            stored.iter().for_each(|stored| self.put(stored));
+            let scanned = db.snapshot(move |rows| store::scan_runs(rows, &ids)).await?;
+            scanned.iter().try_for_each(|scanned| self.put(scanned))?;
         }
         Ok(())
     }
 
-    fn put(&mut self, stored: &StoredRun) {
+    fn put(&mut self, scanned: &ScannedRun) -> Result<(), ExperimentError> {
         let [metrics, params, tags] = &mut self.names;
-        stored.metrics.iter().for_each(|(key, _)| insert(metrics, key));
-        parse_texts(&stored.params).keys().for_each(|key| insert(params, key));
-        parse_texts(&stored.tags).keys().for_each(|key| insert(tags, key));
+        scanned.each_param(|key, _| insert(params, key));
+        scanned.each_tag(|key, _| insert(tags, key));
+        scanned.each_metric_key(|key| insert(metrics, key))
     }
 
     fn find(&self, needle: &str, most: usize) -> FoundKeys {

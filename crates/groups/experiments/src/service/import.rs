@@ -227,7 +227,7 @@ impl Experiments {
 
     /// Folds what was imported of the run's points. Memory grows with the points since the last call.
     pub async fn settle_points(&self, run: &str) -> Result<()> {
-        fold::fold(self, run).await
+        fold::fold(self, std::slice::from_ref(&run.to_owned())).await
     }
 
     /// Points of one metric behind `after`, ascending by time, step and value; at most `limit`, and whether there are more.

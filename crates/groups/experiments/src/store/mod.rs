@@ -7,6 +7,7 @@ mod import;
 mod models;
 mod points;
 mod runs;
+mod scan;
 mod uploads;
 mod workspace;
 
@@ -23,6 +24,7 @@ pub(crate) use import::*;
 pub(crate) use models::*;
 pub(crate) use points::*;
 pub(crate) use runs::*;
+pub(crate) use scan::*;
 pub(crate) use uploads::*;
 pub(crate) use workspace::*;
 

@@ -40,17 +40,30 @@ pub(super) fn tail_of(rows: &mut impl Rows, runs: &[String]) -> Result<HashMap<S
     Ok(tail)
 }
 
-/// Batches of a run that wait for folding, with their numbers, oldest first; at most `limit`.
-pub(crate) async fn tail_batches(db: &Db, run: &str, limit: usize) -> Result<Vec<(i64, Vec<u8>)>> {
-    let sql = "SELECT seq, points FROM metric_tail WHERE run_id = $1 ORDER BY seq LIMIT $2";
-    let rows = db.read(sql, args![run, limit as i64]).await?;
-    rows.iter().map(|row| Ok((row.int(0)?, row.bytes(1)?.to_vec()))).collect()
+/// A batch that waits for folding.
+pub(crate) struct Batch {
+    pub run: String,
+    pub seq: i64,
+    pub points: Vec<u8>,
 }
 
-/// Runs with points that are not folded.
-pub(crate) async fn runs_with_tail(db: &Db) -> Result<Vec<String>> {
-    let rows = db.read("SELECT DISTINCT run_id FROM metric_tail", args![]).await?;
-    rows.iter().map(|row| Ok(row.string(0)?)).collect()
+/// Batches of at most [`LIST_MAX`] runs, run by run, oldest first; at most `limit`.
+pub(crate) async fn tail_batches(db: &Db, runs: &[String], limit: usize) -> Result<Vec<Batch>> {
+    let mut arguments = args![limit as i64];
+    let list = holes(runs, &mut arguments);
+    let sql = format!(
+        "SELECT run_id, seq, points FROM metric_tail WHERE run_id IN ({list}) ORDER BY run_id, seq LIMIT $1"
+    );
+    let rows = db.read(sql, arguments).await?;
+    rows.iter()
+        .map(|row| Ok(Batch { run: row.string(0)?, seq: row.int(1)?, points: row.bytes(2)?.to_vec() }))
+        .collect()
+}
+
+/// Runs with points that are not folded, and in how many batches they wait.
+pub(crate) async fn runs_with_tail(db: &Db) -> Result<Vec<(String, usize)>> {
+    let rows = db.read("SELECT run_id, COUNT(*) FROM metric_tail GROUP BY run_id", args![]).await?;
+    rows.iter().map(|row| Ok((row.string(0)?, usize::try_from(row.int(1)?).unwrap_or(usize::MAX)))).collect()
 }
 
 /// How many of the batches were there and are gone.
@@ -75,8 +88,8 @@ pub(crate) fn merge_summaries(tx: &mut Tx<'_>, run: &str, more: &Summaries) -> R
     Ok(true)
 }
 
-/// Writes the chunks of one fold under the next number of its level.
-pub(crate) fn insert_fold(tx: &mut Tx<'_>, run: &str, level: i64, chunks: Vec<Chunk>) -> Result<()> {
+/// Writes the chunks of one fold under the next number of its level, which it returns.
+pub(crate) fn insert_fold(tx: &mut Tx<'_>, run: &str, level: i64, chunks: Vec<Chunk>) -> Result<i64> {
     let sql = "SELECT COALESCE(MAX(fold), -1) + 1 FROM metric_chunks WHERE run_id = $1 AND level = $2";
     let fold = tx.query_one(sql, args![run, level])?.map_or(Ok(0), |row| row.int(0))?;
     for (part, chunk) in chunks.into_iter().enumerate() {
@@ -96,7 +109,7 @@ pub(crate) fn insert_fold(tx: &mut Tx<'_>, run: &str, level: i64, chunks: Vec<Ch
             ],
         )?;
     }
-    Ok(())
+    Ok(fold)
 }
 
 /// The folds of a level, oldest first.

@@ -8,27 +8,17 @@ use super::{LIST_MAX, Result, Rows, holes, inputs_of, models_of_runs, tail_of};
 use crate::ExperimentError;
 use crate::model::{Run, RunRecord, RunStatus};
 
-const RUN: &str = "r.id, r.experiment_id, r.name, r.status, r.user_name, r.deleted, r.start_ms, r.end_ms, \
+pub(super) const RUN: &str = "r.id, r.experiment_id, r.name, r.status, r.user_name, r.deleted, r.start_ms, r.end_ms, \
                    r.artifact_root";
 const FIELDS: &str = "r.linked, r.params, r.tags, r.metrics";
 
-/// A run with its texts as they are stored: searches decode only what they look at.
-pub(crate) struct StoredRun {
-    pub run: Run,
-    pub linked: bool,
-    pub params: String,
-    pub tags: String,
-    pub metrics: Summaries,
-}
-
-impl StoredRun {
-    /// About how much memory it takes.
-    pub fn bytes(&self) -> usize {
-        512 + self.run.artifact_root.len()
-            + self.params.len()
-            + self.tags.len()
-            + self.metrics.iter().map(|(key, _)| key.len() + 80).sum::<usize>()
-    }
+/// A run with its texts as they are stored.
+struct StoredRun {
+    run: Run,
+    linked: bool,
+    params: String,
+    tags: String,
+    metrics: Summaries,
 }
 
 pub(crate) fn insert_run(tx: &mut Tx<'_>, run: &Run, tags: &BTreeMap<String, String>) -> Result<()> {
@@ -79,7 +69,7 @@ pub(crate) fn lock_run(tx: &mut Tx<'_>, id: &str, shared: bool) -> Result<Option
         lock => lock,
     };
     let sql = format!("SELECT {RUN} FROM runs r WHERE r.id = $1{lock}");
-    tx.query_one(&sql, args![id])?.as_ref().map(run).transpose()
+    tx.query_one(&sql, args![id])?.as_ref().map(|row| run(row, 0)).transpose()
 }
 
 /// Params and tags of a run that the caller has locked.
@@ -120,13 +110,13 @@ fn texts(map: &BTreeMap<String, String>) -> String {
     serde_json::to_string(map).expect("a map of texts is JSON")
 }
 
-pub(crate) fn parse_texts(json: &str) -> BTreeMap<String, String> {
+fn parse_texts(json: &str) -> BTreeMap<String, String> {
     serde_json::from_str(json).expect("the column holds what `texts` wrote")
 }
 
 pub(crate) async fn run_by_id(db: &Db, id: &str) -> Result<Option<Run>> {
     let sql = format!("SELECT {RUN} FROM runs r WHERE r.id = $1");
-    db.read_one(sql, args![id]).await?.as_ref().map(run).transpose()
+    db.read_one(sql, args![id]).await?.as_ref().map(|row| run(row, 0)).transpose()
 }
 
 /// Records of the runs that exist, in the order of `ids`; at most a few statements a hundred runs.
@@ -159,48 +149,21 @@ pub(crate) fn records(rows: &mut impl Rows, ids: &[String]) -> Result<Vec<RunRec
 }
 
 /// At most [`LIST_MAX`] runs, in no order, with the points that are not folded yet.
-pub(crate) fn stored_runs(rows: &mut impl Rows, ids: &[String]) -> Result<Vec<StoredRun>> {
+fn stored_runs(rows: &mut impl Rows, ids: &[String]) -> Result<Vec<StoredRun>> {
     let mut arguments = Vec::new();
     let list = holes(ids, &mut arguments);
-    let sql = format!("SELECT {RUN}, {FIELDS} FROM runs r WHERE r.id IN ({list})");
-    let answer = rows.rows(&sql, arguments)?;
-    with_tail(rows, &answer)
-}
-
-/// One page of all runs of an experiment, behind `after` (start and id); index `runs_by_experiment`.
-pub(crate) fn runs_of_experiment(
-    rows: &mut impl Rows,
-    experiment: i64,
-    after: &(i64, String),
-    limit: usize,
-) -> Result<Vec<StoredRun>> {
-    let sql = format!(
-        "SELECT {RUN}, {FIELDS} FROM runs r WHERE r.experiment_id = $1 AND (r.start_ms, r.id) > ($2, $3) \
-         ORDER BY r.start_ms, r.id LIMIT $4"
-    );
-    let answer = rows.rows(&sql, args![experiment, after.0, &after.1, limit as i64])?;
-    with_tail(rows, &answer)
-}
-
-fn with_tail(rows: &mut impl Rows, answer: &[Row]) -> Result<Vec<StoredRun>> {
+    let answer =
+        rows.rows(&format!("SELECT {RUN}, {FIELDS} FROM runs r WHERE r.id IN ({list})"), arguments)?;
+    let tail = tail_of(rows, ids)?;
     let mut found = Vec::with_capacity(answer.len());
-    for row in answer {
-        found.push(StoredRun {
-            run: run(row)?,
-            linked: row.bool(9)?,
-            params: row.string(10)?,
-            tags: row.string(11)?,
-            metrics: Summaries::decode(row.bytes(12)?)?,
-        });
-    }
-    for page in found.chunks_mut(LIST_MAX) {
-        let ids: Vec<String> = page.iter().map(|stored| stored.run.id.clone()).collect();
-        let tail = tail_of(rows, &ids)?;
-        for stored in page {
-            if let Some(summaries) = tail.get(&stored.run.id) {
-                stored.metrics.merge(summaries);
-            }
+    for mut row in answer {
+        let mut metrics = Summaries::decode(row.bytes(12)?)?;
+        let run = run(&row, 0)?;
+        if let Some(summaries) = tail.get(&run.id) {
+            metrics.merge(summaries);
         }
+        let (params, tags) = (row.take_string(10)?, row.take_string(11)?);
+        found.push(StoredRun { run, linked: row.bool(9)?, params, tags, metrics });
     }
     Ok(found)
 }
@@ -233,17 +196,18 @@ pub(crate) async fn purgeable_runs(
     rows.iter().map(|row| Ok(row.string(0)?)).collect()
 }
 
-fn run(row: &Row) -> Result<Run> {
+/// The run whose columns, [`RUN`], begin at `first`.
+pub(super) fn run(row: &Row, first: usize) -> Result<Run> {
     Ok(Run {
-        id: row.string(0)?,
-        experiment_id: row.int(1)?,
-        name: row.string(2)?,
-        status: RunStatus::parse(row.text(3)?)?,
-        user: row.string(4)?,
-        deleted: row.bool(5)?,
-        start: Timestamp::from_millis(row.int(6)?),
-        end: row.opt_int(7)?.map(Timestamp::from_millis),
-        artifact_root: row.string(8)?,
+        id: row.string(first)?,
+        experiment_id: row.int(first + 1)?,
+        name: row.string(first + 2)?,
+        status: RunStatus::parse(row.text(first + 3)?)?,
+        user: row.string(first + 4)?,
+        deleted: row.bool(first + 5)?,
+        start: Timestamp::from_millis(row.int(first + 6)?),
+        end: row.opt_int(first + 7)?.map(Timestamp::from_millis),
+        artifact_root: row.string(first + 8)?,
     })
 }
 

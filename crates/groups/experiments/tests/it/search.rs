@@ -165,6 +165,32 @@ async fn a_search_sees_every_acknowledged_write() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_search_sees_every_acknowledged_write_while_columns_are_loaded() {
+    for server in servers().await {
+        let engine = server.engine();
+        let experiment = seed(&server, 600).await;
+        let ask =
+            |filter: String| json!({"experiment_ids": [experiment], "filter": filter, "max_results": 1000});
+        let answer = server.post("/runs/search", ask("metrics.mae > 0".to_owned())).await.json();
+        let runs: Vec<Value> = answer["runs"].as_array().unwrap().clone();
+        let ids: Vec<&str> = runs.iter().map(|run| run["info"]["run_id"].as_str().unwrap()).collect();
+        for (n, id) in ids.iter().cycle().take(120).enumerate() {
+            // The column is loaded by the first search that names it; the second one takes the mark of the write meanwhile.
+            let load = server.post("/runs/search", ask(format!("metrics.k{n} >= 0")));
+            let write = async {
+                let metric = json!({"run_id": id, "key": format!("k{n}"), "value": n, "timestamp": 1});
+                assert_eq!(server.post("/runs/log-metric", metric).await.status, 200, "{engine:?}");
+                server.post("/runs/search", ask("metrics.mae > 100".to_owned())).await
+            };
+            let (loaded, searched) = tokio::join!(load, write);
+            assert_eq!((loaded.status, searched.status), (200, 200), "{engine:?}");
+            let answer = server.post("/runs/search", ask(format!("metrics.k{n} = {n}"))).await.json();
+            assert_eq!(answer["runs"].as_array().map(Vec::len), Some(1), "{engine:?}: k{n} of {id}");
+        }
+    }
+}
+
 // On one thread: nothing else can end what one poll began.
 #[tokio::test]
 async fn a_search_that_is_given_up_hides_no_write_from_the_next_one() {
