@@ -18,8 +18,8 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use platform_primitives::{ErrorKind, Fault, new_id};
 use sha2::{Digest, Sha256};
 
-/// Uploads are passed on in parts of this size.
-const PART_BYTES: usize = 5 * 1024 * 1024;
+/// Uploads are passed on in parts of this size; at most five of an upload are in memory.
+const PART_BYTES: usize = 256 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
