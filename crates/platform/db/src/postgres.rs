@@ -4,10 +4,11 @@ use std::error::Error as StdError;
 use std::str::FromStr;
 
 use bytes::BytesMut;
-use deadpool_postgres::{Manager, Pool};
+use deadpool_postgres::{Manager, Object, Pool};
+use futures_util::future::{OptionFuture, join_all, join3};
 use tokio::runtime::Handle;
+use tokio_postgres::NoTls;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{IsolationLevel, NoTls, Transaction};
 
 use crate::tx::{self, Snapshot, SnapshotBackend, Tx, TxBackend};
 use crate::{ColumnKind, DbError, Row, Value};
@@ -53,16 +54,15 @@ impl PostgresDb {
         E: From<DbError> + Send + 'static,
         F: FnOnce(&mut Snapshot<'_>) -> Result<T, E> + Send + 'static,
     {
-        let mut connection = self.connection().await.map_err(E::from)?;
+        let connection = self.connection().await.map_err(E::from)?;
         let handle = Handle::current();
         let outcome = tokio::task::spawn_blocking(move || {
-            let fail = |error: tokio_postgres::Error| E::from(DbError::from_postgres(&error, "snapshot"));
-            let builder = connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
-            let transaction = handle.block_on(builder.read_only(true).start()).map_err(fail)?;
-            let backend = PostgresTx { transaction: &transaction, handle: &handle, failed: None };
-            let answer = work(&mut Snapshot::new(SnapshotBackend::Postgres(backend)))?;
-            handle.block_on(transaction.rollback()).map_err(fail)?;
-            Ok(answer)
+            let mut session =
+                Session::new(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", handle);
+            let answer =
+                work(&mut Snapshot::new(SnapshotBackend::Postgres(PostgresTx { session: &mut session })));
+            let ended = session.end("ROLLBACK").map_err(E::from);
+            answer.and_then(|answer| ended.map(|()| answer))
         });
         outcome.await.map_err(|_| E::from(DbError::WriterStopped))?
     }
@@ -73,21 +73,23 @@ impl PostgresDb {
         E: From<DbError> + Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        let mut connection = self.connection().await.map_err(E::from)?;
+        let connection = self.connection().await.map_err(E::from)?;
         let handle = Handle::current();
         let outcome = tokio::task::spawn_blocking(move || {
-            let fail = |error: tokio_postgres::Error| E::from(DbError::from_postgres(&error, "transaction"));
-            let transaction = handle.block_on(connection.transaction()).map_err(fail)?;
-            let (value, after_commit) = {
-                let backend = PostgresTx { transaction: &transaction, handle: &handle, failed: None };
-                let mut tx = Tx::new(TxBackend::Postgres(backend));
-                let value = tx::run(&mut tx, work)?;
-                tx.refuse_if_failed().map_err(E::from)?;
-                (value, tx.into_after_commit())
+            let mut session = Session::new(connection, "BEGIN", handle);
+            let mut tx = Tx::new(TxBackend::Postgres(PostgresTx { session: &mut session }));
+            let outcome = tx::run(&mut tx, work);
+            let after_commit = tx.into_after_commit();
+            let committed = match outcome {
+                Ok(value) => session.commit().map(|()| value).map_err(E::from),
+                Err(error) => Err(error),
             };
-            handle.block_on(transaction.commit()).map_err(fail)?;
-            tx::run_after_commit(after_commit);
-            Ok(value)
+            match committed {
+                Ok(_) => tx::run_after_commit(after_commit),
+                // The caller's error says what went wrong; a connection that cannot roll back is given up.
+                Err(_) => drop(session.end("ROLLBACK")),
+            }
+            committed
         });
         outcome.await.map_err(|_| E::from(DbError::WriterStopped))?
     }
@@ -101,42 +103,121 @@ fn redacted(url: &str) -> String {
     }
 }
 
-pub(crate) struct PostgresTx<'a> {
-    transaction: &'a deadpool_postgres::Transaction<'a>,
-    handle: &'a Handle,
+/// Statements that are sent together at most: [`join_all`] polls so few in their order.
+const LATER: usize = 16;
+
+/// A connection and the transaction on it. Statements whose answer nobody waits for go out with the next one, in one round trip:
+/// the beginning too, and the last ones with the commit.
+struct Session {
+    /// Given up when it is dropped within a transaction.
+    connection: Option<Object>,
+    begin: &'static str,
+    begun: bool,
+    later: Vec<(String, Vec<Value>)>,
     /// The first statement that failed. The server has given the transaction up since then and answers
     /// COMMIT with a silent rollback.
     failed: Option<String>,
+    handle: Handle,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.begun {
+            drop(self.connection.take().map(Object::take));
+        }
+    }
+}
+
+impl Session {
+    fn new(connection: Object, begin: &'static str, handle: Handle) -> Self {
+        Self { connection: Some(connection), begin, begun: false, later: Vec::new(), failed: None, handle }
+    }
+
+    /// Runs `statement` behind what waits; the error is that of the first one that failed.
+    fn run<T>(
+        &mut self,
+        sql: &str,
+        statement: impl AsyncFnOnce(&Object) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, DbError> {
+        let connection = self.connection.as_ref().expect("a session has its connection until it is dropped");
+        let later = std::mem::take(&mut self.later);
+        let begin = (!self.begun).then_some(self.begin);
+        self.begun = true;
+        let outcome = self.handle.block_on(async {
+            let fail = |sql: &str| {
+                let sql = sql.to_owned();
+                move |error| DbError::from_postgres(&error, &sql)
+            };
+            let mut prepared = Vec::with_capacity(later.len());
+            for (sql, args) in &later {
+                prepared.push((connection.prepare_cached(sql).await.map_err(fail(sql))?, borrow(args)));
+            }
+            let begin = OptionFuture::from(begin.map(|begin| connection.batch_execute(begin)));
+            let waiting = join_all(prepared.iter().map(|(of, args)| connection.execute(of, args)));
+            // Polled in this order, they are sent in this order.
+            let (begun, waited, answer) = join3(begin, waiting, statement(connection)).await;
+            begun.transpose().map_err(fail("BEGIN"))?;
+            for (outcome, (sql, _)) in waited.into_iter().zip(&later) {
+                outcome.map_err(fail(sql))?;
+            }
+            answer.map_err(fail(sql))
+        });
+        if let Err(error) = &outcome {
+            self.failed.get_or_insert_with(|| error.to_string());
+        }
+        outcome
+    }
+
+    fn commit(&mut self) -> Result<(), DbError> {
+        // Also when the closure caught the error.
+        if let Some(failure) = &self.failed {
+            let message = format!("nothing is stored, because an earlier statement failed: {failure}");
+            return Err(DbError::Statement { message, sql: "COMMIT".to_owned() });
+        }
+        if !self.begun && self.later.is_empty() {
+            return Ok(());
+        }
+        self.run("COMMIT", async |connection| connection.batch_execute("COMMIT").await)?;
+        self.begun = false;
+        Ok(())
+    }
+
+    /// Ends a transaction of which nothing is to stay.
+    fn end(&mut self, statement: &'static str) -> Result<(), DbError> {
+        self.later.clear();
+        if self.begun {
+            self.run(statement, async |connection| connection.batch_execute(statement).await)?;
+            self.begun = false;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) struct PostgresTx<'a> {
+    session: &'a mut Session,
 }
 
 impl PostgresTx<'_> {
-    /// An error when a statement failed, even if the closure caught it.
-    pub(crate) fn refuse_if_failed(&self) -> Result<(), DbError> {
-        let Some(failure) = &self.failed else { return Ok(()) };
-        let message = format!("nothing is stored, because an earlier statement failed: {failure}");
-        Err(DbError::Statement { message, sql: "COMMIT".to_owned() })
-    }
-
-    fn fail(&mut self, error: &tokio_postgres::Error, sql: &str) -> DbError {
-        let error = DbError::from_postgres(error, sql);
-        self.failed.get_or_insert_with(|| error.to_string());
-        error
-    }
-
     pub(crate) fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64, DbError> {
-        let outcome = self.handle.block_on(async {
-            let statement = self.transaction.prepare_cached(sql).await?;
-            self.transaction.execute(&statement, &borrow(args)).await
-        });
-        outcome.map_err(|error| self.fail(&error, sql))
+        self.session.run(sql, async |connection| {
+            let statement = connection.prepare_cached(sql).await?;
+            connection.execute(&statement, &borrow(args)).await
+        })
+    }
+
+    pub(crate) fn execute_later(&mut self, sql: &str, args: Vec<Value>) -> Result<(), DbError> {
+        if self.session.later.len() + 1 >= LATER {
+            return self.execute(sql, &args).map(drop);
+        }
+        self.session.later.push((sql.to_owned(), args));
+        Ok(())
     }
 
     pub(crate) fn query(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, DbError> {
-        let outcome = self.handle.block_on(async {
-            let statement = self.transaction.prepare_cached(sql).await?;
-            self.transaction.query(&statement, &borrow(args)).await
-        });
-        let rows = outcome.map_err(|error| self.fail(&error, sql))?;
+        let rows = self.session.run(sql, async |connection| {
+            let statement = connection.prepare_cached(sql).await?;
+            connection.query(&statement, &borrow(args)).await
+        })?;
         rows.iter().map(row_from_postgres).collect()
     }
 
@@ -179,16 +260,14 @@ impl PostgresTx<'_> {
         }
         let arguments: Vec<&(dyn ToSql + Sync)> =
             by_column.iter().map(|column| column as &(dyn ToSql + Sync)).collect();
-        let outcome = self.handle.block_on(async {
-            let statement = self.transaction.prepare_cached(sql).await?;
-            self.transaction.execute(&statement, &arguments).await
-        });
-        outcome.map_err(|error| self.fail(&error, sql))
+        self.session.run(sql, async |connection| {
+            let statement = connection.prepare_cached(sql).await?;
+            connection.execute(&statement, &arguments).await
+        })
     }
 
     pub(crate) fn execute_script(&mut self, script: &str) -> Result<(), DbError> {
-        let outcome = self.handle.block_on(Transaction::batch_execute(self.transaction, script));
-        outcome.map_err(|error| self.fail(&error, script))
+        self.session.run(script, async |connection| connection.batch_execute(script).await)
     }
 }
 

@@ -77,6 +77,16 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// Runs a statement when the next one is run or the transaction is committed, whose error its own error becomes. On
+    /// PostgreSQL both are one round trip.
+    pub fn execute_later(&mut self, sql: &str, args: Vec<Value>) -> Result<(), DbError> {
+        check_text(&args)?;
+        match &mut self.backend {
+            TxBackend::Sqlite(tx) => tx.execute(sql, args).map(drop),
+            TxBackend::Postgres(tx) => tx.execute_later(sql, args),
+        }
+    }
+
     pub fn query(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>, DbError> {
         check_text(&args)?;
         match &mut self.backend {
@@ -111,15 +121,6 @@ impl<'a> Tx<'a> {
     /// committed; what that survives is said at [`crate::Db::write`]. A panic in it is logged.
     pub fn after_commit(&mut self, action: impl FnOnce() + Send + 'static) {
         self.after_commit.push(Box::new(action));
-    }
-
-    /// An error when this transaction can no longer be committed, whatever its closure returned.
-    pub(crate) fn refuse_if_failed(&self) -> Result<(), DbError> {
-        match &self.backend {
-            // Each statement that fails on SQLite is undone by itself.
-            TxBackend::Sqlite(_) => Ok(()),
-            TxBackend::Postgres(tx) => tx.refuse_if_failed(),
-        }
     }
 
     pub(crate) fn into_after_commit(self) -> Vec<AfterCommit> {

@@ -22,7 +22,7 @@ pub(crate) fn append(tx: &mut Tx<'_>, new: NewEvent, at: Timestamp) -> Result<Ev
         payload: &payload,
     };
     let hash = link.hash(&prev_hash).to_vec();
-    tx.execute(
+    tx.execute_later(
         "INSERT INTO events (seq, at_ms, actor, kind, project, subject, cause, payload, prev_hash, hash) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         args![
@@ -38,7 +38,7 @@ pub(crate) fn append(tx: &mut Tx<'_>, new: NewEvent, at: Timestamp) -> Result<Ev
             hash.clone()
         ],
     )?;
-    tx.execute("UPDATE event_head SET seq = $1, hash = $2 WHERE id = 1", args![seq, hash])?;
+    tx.execute_later("UPDATE event_head SET seq = $1, hash = $2 WHERE id = 1", args![seq, hash])?;
     Ok(Event {
         seq,
         at,

@@ -19,7 +19,10 @@ pub(crate) struct Chunk {
 }
 
 pub(crate) fn append_tail(tx: &mut Tx<'_>, run: &str, seq: i64, points: Vec<u8>) -> Result<()> {
-    tx.execute("INSERT INTO metric_tail (run_id, seq, points) VALUES ($1, $2, $3)", args![run, seq, points])?;
+    tx.execute_later(
+        "INSERT INTO metric_tail (run_id, seq, points) VALUES ($1, $2, $3)",
+        args![run, seq, points],
+    )?;
     Ok(())
 }
 
@@ -84,7 +87,7 @@ pub(crate) fn merge_summaries(tx: &mut Tx<'_>, run: &str, more: &Summaries) -> R
     let Some(row) = row else { return Ok(false) };
     let mut summaries = Summaries::decode(row.bytes(0)?)?;
     summaries.merge(more);
-    tx.execute("UPDATE runs SET metrics = $2 WHERE id = $1", args![run, summaries.encode()])?;
+    tx.execute_later("UPDATE runs SET metrics = $2 WHERE id = $1", args![run, summaries.encode()])?;
     Ok(true)
 }
 
@@ -93,7 +96,7 @@ pub(crate) fn insert_fold(tx: &mut Tx<'_>, run: &str, level: i64, chunks: Vec<Ch
     let sql = "SELECT COALESCE(MAX(fold), -1) + 1 FROM metric_chunks WHERE run_id = $1 AND level = $2";
     let fold = tx.query_one(sql, args![run, level])?.map_or(Ok(0), |row| row.int(0))?;
     for (part, chunk) in chunks.into_iter().enumerate() {
-        tx.execute(
+        tx.execute_later(
             "INSERT INTO metric_chunks (run_id, level, fold, part, first_key, last_key, first_ms, last_ms, points) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             args![

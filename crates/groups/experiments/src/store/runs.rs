@@ -22,7 +22,7 @@ struct StoredRun {
 }
 
 pub(crate) fn insert_run(tx: &mut Tx<'_>, run: &Run, tags: &BTreeMap<String, String>) -> Result<()> {
-    tx.execute(
+    tx.execute_later(
         "INSERT INTO runs (id, experiment_id, name, status, user_name, deleted, deleted_ms, start_ms, end_ms, \
          linked, params, tags, metrics, artifact_root) \
          VALUES ($1, $2, $3, $4, $5, $6, NULL, $7, $8, $6, '{}', $9, $10, $11)",
@@ -44,7 +44,7 @@ pub(crate) fn insert_run(tx: &mut Tx<'_>, run: &Run, tags: &BTreeMap<String, Str
 }
 
 pub(crate) fn update_run(tx: &mut Tx<'_>, run: &Run, now: Timestamp) -> Result<()> {
-    tx.execute(
+    tx.execute_later(
         "UPDATE runs SET name = $2, status = $3, deleted = $4, end_ms = $5, user_name = $6, start_ms = $7, \
          deleted_ms = $8 WHERE id = $1",
         args![
@@ -83,17 +83,17 @@ pub(crate) fn run_texts(
 }
 
 pub(crate) fn put_params(tx: &mut Tx<'_>, id: &str, params: &BTreeMap<String, String>) -> Result<()> {
-    tx.execute("UPDATE runs SET params = $2 WHERE id = $1", args![id, texts(params)])?;
+    tx.execute_later("UPDATE runs SET params = $2 WHERE id = $1", args![id, texts(params)])?;
     Ok(())
 }
 
 pub(crate) fn put_tags(tx: &mut Tx<'_>, id: &str, tags: &BTreeMap<String, String>) -> Result<()> {
-    tx.execute("UPDATE runs SET tags = $2 WHERE id = $1", args![id, texts(tags)])?;
+    tx.execute_later("UPDATE runs SET tags = $2 WHERE id = $1", args![id, texts(tags)])?;
     Ok(())
 }
 
 pub(crate) fn set_linked(tx: &mut Tx<'_>, id: &str) -> Result<()> {
-    tx.execute("UPDATE runs SET linked = $2 WHERE id = $1", args![id, true])?;
+    tx.execute_later("UPDATE runs SET linked = $2 WHERE id = $1", args![id, true])?;
     Ok(())
 }
 

@@ -254,3 +254,67 @@ async fn a_panic_in_a_write_is_an_error_and_the_next_write_works() {
         assert_eq!(fired.load(Ordering::SeqCst), 0, "{engine:?}");
     }
 }
+
+#[tokio::test]
+async fn statements_for_later_keep_their_order() {
+    for test in both_engines(&[SHOP]).await {
+        let engine = test.db.engine();
+        let seen = test.db.write(|tx| {
+            tx.execute_later("INSERT INTO items (id, name) VALUES ($1, $2)", args![1_i64, "0"])?;
+            for n in 1..40_i64 {
+                // Two statements in turn, so that an order other than their own shows.
+                let sql = match n % 2 {
+                    0 => "UPDATE items SET name = name || $1 WHERE id = 1",
+                    _ => "UPDATE items SET name = $1 || name WHERE id = 1",
+                };
+                tx.execute_later(sql, args![n.to_string()])?;
+            }
+            let row = tx.query_one("SELECT name FROM items WHERE id = 1", args![])?;
+            tx.execute_later("UPDATE items SET name = name || $1 WHERE id = 1", args!["."])?;
+            row.expect("the item is there").string(0)
+        });
+        let expected = (1..40).fold("0".to_owned(), |text, n| match n % 2 {
+            0 => format!("{text}{n}"),
+            _ => format!("{n}{text}"),
+        });
+        assert_eq!(seen.await.unwrap(), expected, "{engine:?}");
+        assert_eq!(
+            items(&test).await,
+            [(1, format!("{expected}."))],
+            "{engine:?}: the last went with the commit"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_statement_for_later_that_fails_is_the_error_of_its_write() {
+    for test in both_engines(&[SHOP]).await {
+        let engine = test.db.engine();
+        test.db.write(|tx| insert_item(tx, 1, "there")).await.unwrap();
+        let fired = Arc::new(AtomicUsize::new(0));
+        for is_read_behind in [false, true] {
+            let seen_by_action = Arc::clone(&fired);
+            let refused = test.db.write(move |tx| {
+                tx.after_commit(move || {
+                    seen_by_action.fetch_add(1, Ordering::SeqCst);
+                });
+                insert_item(tx, 2, "undone")?;
+                tx.execute_later("INSERT INTO items (id, name) VALUES ($1, $2)", args![1_i64, "twice"])?;
+                tx.execute_later("UPDATE items SET name = 'undone'", args![])?;
+                if is_read_behind {
+                    tx.query("SELECT id FROM items", args![])?;
+                }
+                Ok::<_, DbError>(())
+            });
+            let error = refused.await.unwrap_err();
+            assert!(error.is_unique_violation(), "{engine:?}: {error}");
+            assert_eq!(items(&test).await, [(1, "there".to_owned())], "{engine:?}");
+        }
+        assert_eq!(fired.load(Ordering::SeqCst), 0, "{engine:?}");
+        // On every connection that there is, nothing of it is left.
+        for id in 10..40 {
+            test.db.write(move |tx| insert_item(tx, id, &format!("after {id}"))).await.unwrap();
+        }
+        assert_eq!(items(&test).await.len(), 31, "{engine:?}");
+    }
+}
