@@ -2,7 +2,8 @@
 //!
 //! A fold takes the waiting batches of a run, writes chunks and the run's summaries and deletes the batches, in one
 //! transaction: a reader sees the points before or after it, never twice and never not at all. Runs with few batches are folded
-//! many at a time, for a transaction costs more than such a fold. Chunks of level 0 hold all keys of a fold; eight folds of a level are merged into one of the next, so that a run with many metrics keeps few chunks per key.
+//! many at a time, for a transaction costs more than such a fold. Chunks of level 0 hold all keys of a fold; eight folds of a level
+//! are merged into one of the next, so that a run with many metrics keeps few chunks per key.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

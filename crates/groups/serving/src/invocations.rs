@@ -62,7 +62,7 @@ fn answer(service: &Serving, name: &str, headers: &HeaderMap, body: &[u8]) -> Ml
     let body: Body = serde_json::from_slice(body).map_err(|error| {
         ServingError::request(format!("the request is not valid: {error}; expected {KINDS}"))
     })?;
-    let (signature, _, _) = service.describe(name)?;
+    let signature = service.describe(name)?.signature;
     let order: Vec<&str> = signature.inputs.iter().map(|column| column.name.as_str()).collect();
     let columns = body.columns(&order)?;
     let batch = Batch { columns, id: None, at: None, extra_is_error: false };

@@ -5,12 +5,32 @@ use serde::Deserialize;
 use crate::ServingError;
 use crate::model::{InputColumn, Signature};
 
-const SUPPORTED: &str = "supported is mlflow.lightgbm with a Booster (model.lgb)";
+const SUPPORTED: &str = "supported are mlflow.lightgbm with a Booster (model.lgb) and mlflow.xgboost with a Booster or an \
+    XGBRegressor (model.ubj, model.json, model.xgb)";
+
+/// How the model file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    LightGbm,
+    /// JSON or UBJSON, which its first bytes tell.
+    XgBoost,
+}
+
+impl Format {
+    /// The framework, as the Open Inference Protocol's metadata name it.
+    pub fn platform(self) -> &'static str {
+        match self {
+            Self::LightGbm => "lightgbm",
+            Self::XgBoost => "xgboost",
+        }
+    }
+}
 
 /// What `MLmodel` says, as far as serving needs it.
 #[derive(Debug)]
 pub(crate) struct Package {
-    /// Path of the model text inside the folder.
+    pub format: Format,
+    /// Path of the model file inside the folder.
     pub data: String,
     /// As logged; not yet in feature order.
     pub inputs: Vec<InputColumn>,
@@ -24,12 +44,15 @@ struct MlModel {
 
 #[derive(Deserialize)]
 struct Flavors {
-    lightgbm: Option<LightGbmFlavor>,
+    lightgbm: Option<Flavor>,
+    xgboost: Option<Flavor>,
 }
 
 #[derive(Deserialize)]
-struct LightGbmFlavor {
+struct Flavor {
     data: String,
+    #[serde(default)]
+    model_class: String,
 }
 
 #[derive(Deserialize)]
@@ -42,36 +65,50 @@ impl Package {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let model: MlModel =
             serde_saphyr::from_str(text).map_err(|error| format!("MLmodel is not readable: {error}"))?;
-        let flavor =
-            model.flavors.lightgbm.ok_or_else(|| format!("it has no lightgbm flavour; {SUPPORTED}"))?;
+        let (format, flavor) = match (model.flavors.lightgbm, model.flavors.xgboost) {
+            (Some(flavor), _) => (Format::LightGbm, flavor),
+            (None, Some(flavor)) => (Format::XgBoost, flavor),
+            (None, None) => return Err(format!("it has no lightgbm or xgboost flavour; {SUPPORTED}")),
+        };
         let plain = !flavor.data.contains("..") && !flavor.data.starts_with('/');
-        if !plain || !flavor.data.ends_with(".lgb") {
+        let suffixes: &[&str] = match format {
+            Format::LightGbm => &[".lgb"],
+            Format::XgBoost => &[".ubj", ".json", ".xgb"],
+        };
+        if !plain || !suffixes.iter().any(|suffix| flavor.data.ends_with(suffix)) {
             let data = flavor.data;
             return Err(format!(
                 "its data file is {data:?}, which may run code when it is loaded; {SUPPORTED}"
             ));
         }
+        // Its predict answers classes, the Booster inside it probabilities.
+        if flavor.model_class.ends_with("Classifier") {
+            let class = flavor.model_class;
+            return Err(format!("its class is {class}; {SUPPORTED}: log `model.get_booster()`"));
+        }
         let inputs = model.signature.and_then(|signature| signature.inputs);
         let inputs = inputs.ok_or_else(|| "it was logged without a signature".to_owned())?;
         let inputs: Vec<InputColumn> = serde_json::from_str(&inputs)
             .map_err(|error| format!("its signature is not one of named number columns: {error}"))?;
-        Ok(Self { data: flavor.data, inputs })
+        Ok(Self { format, data: flavor.data, inputs })
     }
 }
 
-/// Puts the signature's columns into the order of the model's features.
-pub(crate) fn in_feature_order(inputs: &[InputColumn], features: &[String]) -> Result<Signature, String> {
-    if inputs.len() != features.len() {
-        return Err(format!(
-            "its signature has {} columns, the model {} features",
-            inputs.len(),
-            features.len()
-        ));
+/// Puts the signature's columns into the order of the model's features; without `features` they are in it.
+pub(crate) fn in_feature_order(
+    inputs: &[InputColumn],
+    features: Option<&[String]>,
+    count: usize,
+) -> Result<Signature, String> {
+    if inputs.len() != count {
+        return Err(format!("its signature has {} columns, the model {count} features", inputs.len()));
     }
+    let Some(features) = features else { return Ok(Signature { inputs: inputs.to_vec() }) };
     let mut ordered = Vec::with_capacity(features.len());
     for feature in features {
         // LightGBM writes blanks in names as underscores.
-        let column = inputs.iter().find(|input| input.name.replace(' ', "_") == *feature);
+        let is_it = |input: &&InputColumn| input.name == *feature || input.name.replace(' ', "_") == *feature;
+        let column = inputs.iter().find(is_it);
         let column = column.ok_or_else(|| format!("feature {feature:?} is not in its signature"))?;
         ordered.push(column.clone());
     }
@@ -97,12 +134,29 @@ mod tests {
         let package = Package::parse(MLMODEL).unwrap();
         assert_eq!(package.data, "model.lgb");
         let signature =
-            in_feature_order(&package.inputs, &["hour".to_owned(), "trip_distance".to_owned()]).unwrap();
+            in_feature_order(&package.inputs, Some(&["hour".to_owned(), "trip_distance".to_owned()]), 2)
+                .unwrap();
         assert_eq!(signature.names(), "hour, trip distance");
         assert!(signature.check(0, 0, 1.5).is_err());
         assert!(signature.check(1, 0, f64::NAN).is_ok());
         assert!(signature.check(0, 0, f64::NAN).is_err());
-        assert!(in_feature_order(&package.inputs, &["hour".to_owned()]).is_err());
+        assert!(in_feature_order(&package.inputs, Some(&["hour".to_owned()]), 1).is_err());
+        assert_eq!(in_feature_order(&package.inputs, None, 2).unwrap().names(), "trip distance, hour");
+        assert!(in_feature_order(&package.inputs, None, 3).is_err());
+    }
+
+    #[test]
+    fn xgboost_is_told_by_its_flavour() {
+        let text = MLMODEL.replace("lightgbm:", "xgboost:").replace("lightgbm.basic", "xgboost.core");
+        for (data, is_served) in
+            [("model.ubj", true), ("model.json", true), ("model.xgb", true), ("model.lgb", false)]
+        {
+            let package = Package::parse(&text.replace("model.lgb", data));
+            assert_eq!(package.is_ok_and(|package| package.format == Format::XgBoost), is_served, "{data}");
+        }
+        let classifier =
+            text.replace("model.lgb", "model.ubj").replace("core.Booster", "sklearn.XGBClassifier");
+        assert!(Package::parse(&classifier).unwrap_err().contains("get_booster"));
     }
 
     #[test]
@@ -115,7 +169,7 @@ mod tests {
                     "  lightgbm:\n    data: model.lgb\n    model_class: lightgbm.basic.Booster\n",
                     "",
                 ),
-                "no lightgbm",
+                "no lightgbm or xgboost",
             ),
             (MLMODEL.replace("signature:", "other:"), "without a signature"),
             (MLMODEL.replace("\"long\"", "\"string\""), "number columns"),

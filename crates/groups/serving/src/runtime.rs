@@ -7,6 +7,7 @@ use crate::model::Signature;
 #[derive(Debug)]
 pub struct Runtime {
     pub revision: i64,
+    pub(crate) platform: &'static str,
     pub signature: Signature,
     pub(crate) ensemble: Ensemble,
 }

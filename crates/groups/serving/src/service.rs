@@ -16,7 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use serde_json::json;
 
 use crate::model::{Endpoint, Signature, Traffic};
-use crate::package::{Package, in_feature_order};
+use crate::package::{Format, Package, in_feature_order};
 use crate::ports::{ModelSource, PredictionSink};
 use crate::recorder::{Answered, Recorder};
 use crate::runtime::Runtime;
@@ -65,6 +65,16 @@ pub(crate) struct Batch {
     pub at: Option<Timestamp>,
     /// Columns beyond the signature are an error, or passed over (MLflow's way).
     pub extra_is_error: bool,
+}
+
+/// What metadata say of an endpoint.
+pub(crate) struct Description {
+    pub signature: Signature,
+    /// The champion, then the candidate.
+    pub versions: Vec<String>,
+    /// Numbers per row.
+    pub outputs: usize,
+    pub platform: &'static str,
 }
 
 pub(crate) struct Predictions {
@@ -235,23 +245,33 @@ impl Serving {
         let refuse = |rule: String| ServingError::from((model, version, rule));
         let package = Package::parse(&String::from_utf8_lossy(&bytes)).map_err(refuse)?;
         let (digest, bytes) = self.source.read_file(model, version, &package.data).await?;
-        let text =
-            std::str::from_utf8(&bytes).map_err(|_| refuse("its model file is not text".to_owned()))?;
-        let ensemble = Ensemble::from_lightgbm_text(text).map_err(|source| ServingError::Model {
-            model: model.to_owned(),
-            version,
-            source,
-        })?;
-        let signature = in_feature_order(&package.inputs, ensemble.feature_names()).map_err(refuse)?;
-        Ok((Arc::new(Runtime { revision: version, signature, ensemble }), digest))
+        let ensemble = match package.format {
+            Format::LightGbm => {
+                let text = std::str::from_utf8(&bytes);
+                Ensemble::from_lightgbm_text(
+                    text.map_err(|_| refuse("its model file is not text".to_owned()))?,
+                )
+            }
+            Format::XgBoost => Ensemble::from_xgboost(&bytes),
+        };
+        let ensemble =
+            ensemble.map_err(|source| ServingError::Model { model: model.to_owned(), version, source })?;
+        let names = ensemble.feature_names();
+        let signature = in_feature_order(&package.inputs, names, ensemble.features()).map_err(refuse)?;
+        let platform = package.format.platform();
+        Ok((Arc::new(Runtime { revision: version, platform, signature, ensemble }), digest))
     }
 
-    /// Signature, served versions and number of outputs, for metadata.
-    pub(crate) fn describe(&self, name: &str) -> Result<(Signature, Vec<String>, usize)> {
+    pub(crate) fn describe(&self, name: &str) -> Result<Description> {
         let snapshot = self.snapshot(name)?;
         let candidate = snapshot.candidate.as_ref().map(|(runtime, _)| runtime.revision.to_string());
-        let versions = std::iter::once(snapshot.champion.revision.to_string()).chain(candidate).collect();
-        Ok((snapshot.champion.signature.clone(), versions, snapshot.champion.outputs()))
+        let champion = &snapshot.champion;
+        Ok(Description {
+            signature: champion.signature.clone(),
+            versions: std::iter::once(champion.revision.to_string()).chain(candidate).collect(),
+            outputs: champion.outputs(),
+            platform: champion.platform,
+        })
     }
 
     /// Whether this version answers on the endpoint.

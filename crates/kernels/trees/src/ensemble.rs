@@ -19,11 +19,22 @@ pub(crate) enum Split {
         missing: Missing,
         default_left: bool,
     },
-    /// A bit set of category codes: `words` of the tree's table from `first`.
+    /// A bit set of category codes, which go left: `words` of the tree's table from `first`.
     Category {
         first: u32,
         words: u32,
+        nan_left: bool,
+        codes: Categories,
     },
+}
+
+/// Which values stand for categories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Categories {
+    /// LightGBM's cast: truncated toward zero, so −0.5 is category 0.
+    Truncated,
+    /// XGBoost's: what is below 0 or not below 2²⁴ is in no set.
+    Whole,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -40,17 +51,20 @@ pub(crate) struct Tree {
     pub nodes: Vec<Node>,
     pub leaves: Vec<f64>,
     pub category_words: Vec<u32>,
+    /// The score that its leaves are added to.
+    pub output: usize,
 }
 
 impl Tree {
-    fn leaf(&self, row: &[f64]) -> f64 {
+    /// The leaf of a row whose values `read` gives.
+    fn leaf(&self, row: &[f64], read: impl Fn(f64) -> f64) -> f64 {
         if self.nodes.is_empty() {
             return self.leaves[0];
         }
         let mut at = 0i32;
         while at >= 0 {
             let node = &self.nodes[at as usize];
-            at = if self.goes_left(node, row[node.feature as usize]) { node.left } else { node.right };
+            at = if self.goes_left(node, read(row[node.feature as usize])) { node.left } else { node.right };
         }
         self.leaves[!at as usize]
     }
@@ -69,9 +83,14 @@ impl Tree {
                 let value = if value.is_nan() { 0.0 } else { value };
                 value <= threshold
             }
-            Split::Category { first, words } => {
-                // Truncated toward zero as LightGBM's cast does: −0.5 is category 0. NaN fails both bounds.
-                let in_range = value > -1.0 && value < 2_147_483_648.0;
+            Split::Category { first, words, nan_left, codes } => {
+                if value.is_nan() {
+                    return nan_left;
+                }
+                let in_range = match codes {
+                    Categories::Truncated => value > -1.0 && value < 2_147_483_648.0,
+                    Categories::Whole => (0.0..16_777_216.0).contains(&value),
+                };
                 if !in_range {
                     return false;
                 }
@@ -83,26 +102,49 @@ impl Tree {
     }
 }
 
+/// How a model's framework calculates.
+#[derive(Debug, Clone)]
+pub(crate) enum Numbers {
+    /// LightGBM: 64-bit floats; values within its zero threshold are zero.
+    Double,
+    /// XGBoost: rows and sums are 32-bit floats; a sum begins with the margin of its output.
+    Single { base: Vec<f32> },
+}
+
 /// A model ready to predict. Cloning copies the trees; share it behind an `Arc`.
 #[derive(Debug, Clone)]
 pub struct Ensemble {
-    pub(crate) feature_names: Vec<String>,
+    /// Values per row.
+    pub(crate) features: usize,
+    pub(crate) feature_names: Option<Vec<String>>,
     pub(crate) trees: Vec<Tree>,
-    /// Scores per row: 1, or the number of classes.
-    pub(crate) outputs: usize,
+    /// Scores per row: 1, or the number of classes or targets.
+    pub(crate) scores: usize,
     pub(crate) objective: Objective,
     /// Random forests: the sum is divided by the iterations before the objective is applied.
     pub(crate) average: bool,
+    pub(crate) numbers: Numbers,
 }
 
 impl Ensemble {
-    pub fn feature_names(&self) -> &[String] {
-        &self.feature_names
+    /// Values that a row holds.
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// `None` when the model was trained on columns without names.
+    pub fn feature_names(&self) -> Option<&[String]> {
+        self.feature_names.as_deref()
     }
 
     /// Numbers per row that [`Ensemble::predict`] writes.
     pub fn outputs(&self) -> usize {
-        self.outputs
+        self.objective.outputs(self.scores)
+    }
+
+    /// Numbers per row that [`Ensemble::raw_scores`] writes.
+    pub fn scores(&self) -> usize {
+        self.scores
     }
 
     pub fn tree_count(&self) -> usize {
@@ -113,41 +155,56 @@ impl Ensemble {
         self.objective
     }
 
-    /// Raw scores of one row: for output k, the sum of the leaves of trees k, k + outputs, …, in that order.
+    /// Raw scores of one row: for each output the sum of the leaves of its trees, in the order of the file, with the floats of the
+    /// model's framework.
     ///
-    /// `row` holds one value per feature, in the order of [`Ensemble::feature_names`]; NaN is missing.
+    /// `row` holds one value per feature, in the order of training; NaN is missing.
     /// Panics when a slice has the wrong length. O(trees × depth), no allocation.
     pub fn raw_scores(&self, row: &[f64], scores: &mut [f64]) {
-        assert_eq!(row.len(), self.feature_names.len(), "a row holds one value per feature");
-        assert_eq!(scores.len(), self.outputs, "one score per output");
-        scores.fill(0.0);
-        // Values within LightGBM's zero threshold count as zero before any comparison.
-        if row.iter().any(|value| *value != 0.0 && value.abs() <= ZERO) {
-            let flushed: Vec<f64> = row.iter().map(|v| if v.abs() <= ZERO { 0.0 } else { *v }).collect();
-            self.sum(&flushed, scores);
-        } else {
-            self.sum(row, scores);
+        assert_eq!(row.len(), self.features, "a row holds one value per feature");
+        assert_eq!(scores.len(), self.scores, "one score per output");
+        match &self.numbers {
+            Numbers::Double => {
+                scores.fill(0.0);
+                let flushed = |value: f64| if value.abs() <= ZERO { 0.0 } else { value };
+                for tree in &self.trees {
+                    scores[tree.output] += tree.leaf(row, flushed);
+                }
+            }
+            Numbers::Single { base } => {
+                scores.iter_mut().zip(base).for_each(|(score, base)| *score = f64::from(*base));
+                for tree in &self.trees {
+                    let leaf = tree.leaf(row, |value| f64::from(value as f32));
+                    // Both are 32-bit floats: their sum, rounded once, is theirs in 32 bits.
+                    scores[tree.output] = f64::from((scores[tree.output] + leaf) as f32);
+                }
+            }
         }
     }
 
-    fn sum(&self, row: &[f64], scores: &mut [f64]) {
-        if let [score] = scores {
-            *score = self.trees.iter().fold(0.0, |sum, tree| sum + tree.leaf(row));
-            return;
-        }
-        for (index, tree) in self.trees.iter().enumerate() {
-            scores[index % self.outputs] += tree.leaf(row);
-        }
-    }
-
-    /// Predictions of one row, as LightGBM's `predict` gives them: raw scores through the objective's
-    /// inverse link. Same lengths and cost as [`Ensemble::raw_scores`].
+    /// Predictions of one row, as the framework's `predict` gives them: raw scores through the objective's
+    /// inverse link. [`Ensemble::outputs`] numbers; cost as [`Ensemble::raw_scores`].
     pub fn predict(&self, row: &[f64], predictions: &mut [f64]) {
-        self.raw_scores(row, predictions);
-        if self.average {
-            let iterations = (self.trees.len() / self.outputs).max(1) as f64;
-            predictions.iter_mut().for_each(|score| *score /= iterations);
+        if predictions.len() == self.scores {
+            return self.finish(row, predictions);
         }
-        self.objective.apply(predictions);
+        assert_eq!(predictions.len(), self.outputs(), "one prediction per output");
+        let mut scores = vec![0.0; self.scores];
+        self.finish(row, &mut scores);
+        predictions.copy_from_slice(&scores[..predictions.len()]);
+    }
+
+    fn finish(&self, row: &[f64], scores: &mut [f64]) {
+        self.raw_scores(row, scores);
+        match &self.numbers {
+            Numbers::Double => {
+                if self.average {
+                    let iterations = (self.trees.len() / self.scores).max(1) as f64;
+                    scores.iter_mut().for_each(|score| *score /= iterations);
+                }
+                self.objective.apply(scores);
+            }
+            Numbers::Single { .. } => self.objective.apply_single(scores),
+        }
     }
 }

@@ -3,6 +3,12 @@
 pub enum ModelError {
     #[error("not a LightGBM text model: the first line is {found:?}, expected \"tree\"")]
     NotLightGbm { found: String },
+    #[error("not an XGBoost model: {message}")]
+    NotXgBoost { message: String },
+    #[error("booster {name:?} is not supported; supported: gbtree, dart")]
+    Booster { name: String },
+    #[error("{key} is {value:?}, expected {rule}")]
+    Parameter { key: &'static str, value: String, rule: &'static str },
     #[error("model text ends before {expected}")]
     Truncated { expected: &'static str },
     #[error("model line {line}: {key} is {value:?}, expected {rule}")]

@@ -1,12 +1,15 @@
-//! Tree ensembles: reading LightGBM's text model and predicting exactly what LightGBM predicts.
+//! Tree ensembles: reading the model files of LightGBM and XGBoost, and predicting exactly what they predict.
 //!
-//! Source: LightGBM 4.7.0, `src/io/tree.cpp` (text format, decisions), `src/objective/*.hpp`
-//! (`ConvertOutput`). Golden rows from that version are in `tests/golden`.
+//! Source: LightGBM 4.7.0, `src/io/tree.cpp` (text format, decisions), `src/objective/*.hpp` (`ConvertOutput`); XGBoost 3.4.1,
+//! `src/tree/io_utils.h` and `src/tree/tree_model.cc` (format), `src/common/categorical.h` (categories), `src/objective`
+//! (`PredTransform`, `ProbToMargin`); UBJSON draft 12. Golden rows from those versions are in `tests/golden`.
 
 mod ensemble;
 mod error;
 mod lightgbm;
 mod objective;
+mod ubjson;
+mod xgboost;
 
 pub use ensemble::Ensemble;
 pub use error::ModelError;

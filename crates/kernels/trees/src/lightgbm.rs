@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use crate::ensemble::{Ensemble, Missing, Node, Split, Tree};
+use crate::ensemble::{Categories, Ensemble, Missing, Node, Numbers, Split, Tree};
 use crate::{ModelError, Objective};
 
 /// Upper bounds that no honest model reaches; they keep a small file from asking for much memory.
@@ -96,24 +96,33 @@ impl Ensemble {
         }
         let objective = Objective::parse(header.fields.get("objective").map(|(_, value)| *value))?;
         let average = header.fields.contains_key("average_output");
-        let trees = read_trees(&mut lines, features)?;
+        let trees = read_trees(&mut lines, features, outputs)?;
         if trees.is_empty() || trees.len() % outputs != 0 {
             let rule = format!("{} trees do not make whole iterations of {outputs}", trees.len());
             return Err(ModelError::Structure { tree: trees.len(), rule });
         }
         refuse_pandas_categories(&mut lines)?;
-        Ok(Self { feature_names, trees, outputs, objective, average })
+        Ok(Self {
+            features,
+            feature_names: Some(feature_names),
+            trees,
+            scores: outputs,
+            objective,
+            average,
+            numbers: Numbers::Double,
+        })
     }
 }
 
-fn read_trees(lines: &mut Lines<'_>, features: usize) -> Result<Vec<Tree>, ModelError> {
+fn read_trees(lines: &mut Lines<'_>, features: usize, outputs: usize) -> Result<Vec<Tree>, ModelError> {
     let mut trees = Vec::new();
     loop {
         match lines.next() {
             None => return Err(ModelError::Truncated { expected: "\"end of trees\"" }),
             Some((_, "end of trees")) => return Ok(trees),
             Some((line, text)) if text.starts_with("Tree=") => {
-                trees.push(read_tree(&lines.block(line), trees.len(), features)?);
+                let output = trees.len() % outputs;
+                trees.push(Tree { output, ..read_tree(&lines.block(line), trees.len(), features)? });
             }
             Some(_) => {}
         }
@@ -143,7 +152,7 @@ fn read_tree(block: &Block<'_>, tree: usize, features: usize) -> Result<Tree, Mo
         return Err(structure(format!("num_leaves is {leaf_count} but leaf_value holds {}", leaves.len())));
     }
     if leaf_count == 1 {
-        return Ok(Tree { nodes: Vec::new(), leaves, category_words: Vec::new() });
+        return Ok(Tree { nodes: Vec::new(), leaves, category_words: Vec::new(), output: 0 });
     }
     let inner = leaf_count - 1;
     let feature: Vec<u32> = block.numbers("split_feature", "a feature index")?;
@@ -183,7 +192,7 @@ fn read_tree(block: &Block<'_>, tree: usize, features: usize) -> Result<Tree, Mo
         nodes.push(Node { feature: feature[index], split, left: left[index], right: right[index] });
     }
     check_children(&nodes, leaf_count).map_err(structure)?;
-    Ok(Tree { nodes, leaves, category_words })
+    Ok(Tree { nodes, leaves, category_words, output: 0 })
 }
 
 fn numeric_split(threshold: f64, decision: i32) -> Result<Split, String> {
@@ -204,7 +213,7 @@ fn category_split(threshold: f64, boundaries: &[u32], words: usize) -> Result<Sp
     if first > end || *end as usize > words {
         return Err(format!("category set {threshold} lies outside cat_threshold"));
     }
-    Ok(Split::Category { first: *first, words: end - first })
+    Ok(Split::Category { first: *first, words: end - first, nan_left: false, codes: Categories::Truncated })
 }
 
 /// Every node and leaf has exactly one parent and a node comes after its parent: the walk ends.

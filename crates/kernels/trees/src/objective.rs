@@ -1,11 +1,16 @@
 //! From the sum of leaves to the prediction.
 
 use crate::ModelError;
+use crate::xgboost::Link;
 
 const SUPPORTED: &str = "regression, regression_l1, huber, fair, quantile, mape, poisson, gamma, tweedie, binary, \
     multiclass, multiclassova, cross_entropy, cross_entropy_lambda, lambdarank, rank_xendcg, custom";
 
-/// LightGBM's `ConvertOutput` per objective.
+const SUPPORTED_XGBOOST: &str = "reg:squarederror, reg:squaredlogerror, reg:absoluteerror, reg:pseudohubererror, reg:quantileerror, \
+    reg:expectileerror, reg:logistic, reg:gamma, reg:tweedie, binary:logistic, binary:logitraw, binary:hinge, count:poisson, \
+    multi:softmax, multi:softprob, survival:cox, survival:aft, rank:ndcg, rank:map, rank:pairwise";
+
+/// LightGBM's `ConvertOutput` and XGBoost's `PredTransform` per objective.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Objective {
     /// The raw score itself.
@@ -22,6 +27,37 @@ pub enum Objective {
     SigmoidPerClass { slope: f64 },
     /// ln(1 + exp(x))
     LogOnePlusExp,
+    /// 1 above zero, else 0.
+    Step,
+    /// The number of the class with the largest score.
+    LargestClass,
+}
+
+/// What XGBoost makes of the scores under an objective, and of the base score before them.
+pub(crate) fn from_xgboost(name: &str) -> Result<(Objective, Link), ModelError> {
+    Ok(match name {
+        "reg:squarederror"
+        | "reg:linear"
+        | "reg:squaredlogerror"
+        | "reg:absoluteerror"
+        | "reg:pseudohubererror"
+        | "reg:quantileerror"
+        | "reg:expectileerror"
+        | "rank:ndcg"
+        | "rank:map"
+        | "rank:pairwise"
+        | "binary:logitraw" => (Objective::Identity, Link::Identity),
+        "reg:logistic" | "binary:logistic" => (Objective::Sigmoid { slope: 1.0 }, Link::Logit),
+        "binary:hinge" => (Objective::Step, Link::Identity),
+        "count:poisson" | "reg:gamma" | "reg:tweedie" | "survival:cox" | "survival:aft" => {
+            (Objective::Exponential, Link::Log)
+        }
+        "multi:softprob" => (Objective::Softmax, Link::Identity),
+        "multi:softmax" => (Objective::LargestClass, Link::Identity),
+        other => {
+            return Err(ModelError::Objective { name: other.to_owned(), supported: SUPPORTED_XGBOOST });
+        }
+    })
 }
 
 impl Objective {
@@ -69,6 +105,42 @@ impl Objective {
                 }
                 scores.iter_mut().for_each(|x| *x /= sum);
             }
+            Self::Step => scores.iter_mut().for_each(|x| *x = f64::from(*x > 0.0)),
+            Self::LargestClass => scores[0] = largest(scores),
         }
     }
+
+    /// The same with 32-bit floats, in the order and with the guards of XGBoost's own.
+    pub(crate) fn apply_single(self, scores: &mut [f64]) {
+        let each = |scores: &mut [f64], of: fn(f32) -> f32| {
+            scores.iter_mut().for_each(|x| *x = f64::from(of(*x as f32)));
+        };
+        match self {
+            Self::Sigmoid { .. } | Self::SigmoidPerClass { .. } => {
+                each(scores, |x| 1.0 / ((-x).min(88.7).exp() + 1.0 + 1e-16));
+            }
+            Self::Exponential => each(scores, f32::exp),
+            Self::Softmax => {
+                let most = scores.iter().fold(f32::MIN, |most, x| most.max(*x as f32));
+                let mut sum = 0.0;
+                for x in scores.iter_mut() {
+                    *x = f64::from((*x as f32 - most).exp());
+                    sum += *x;
+                }
+                scores.iter_mut().for_each(|x| *x = f64::from(*x as f32 / sum as f32));
+            }
+            other => other.apply(scores),
+        }
+    }
+}
+
+/// The place of the first largest score.
+fn largest(scores: &[f64]) -> f64 {
+    let mut best = 0;
+    for (class, score) in scores.iter().enumerate() {
+        if *score > scores[best] {
+            best = class;
+        }
+    }
+    best as f64
 }

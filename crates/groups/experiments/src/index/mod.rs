@@ -1,8 +1,9 @@
 //! Searching runs: one column per searched key, in memory, over all runs of an experiment.
 //!
 //! A column is loaded when a search first asks for it and follows every acknowledged write: the write marks its run before it is
-//! acknowledged, and the next search reads the marked runs again. While more columns are loaded, searches of the others go on. A search scans columns, so its cost does not depend on how
-//! deep a page lies. Memory: 8 bytes a run for a metric, 4 and the different texts for a param or tag.
+//! acknowledged, and the next search reads the marked runs again. While more columns are loaded, searches of the others go on. A
+//! search scans columns, so its cost does not depend on how deep a page lies. Memory: 8 bytes a run for a metric, 4 and the different
+//! texts for a param or tag.
 
 mod columns;
 mod plan;

@@ -16,7 +16,7 @@ use platform_web::dialect::{Dialect, OpenInferenceResult};
 use platform_web::{Access, Routes, Surface};
 use serde_json::{Value, json};
 
-use crate::service::{Batch, Predictions};
+use crate::service::{Batch, Description, Predictions};
 use crate::{Serving, ServingError};
 use json::{InferRequest, Parameters};
 
@@ -84,7 +84,7 @@ async fn metadata(
     State(service): State<Serving>,
     Path(model): Path<String>,
 ) -> OpenInferenceResult<Json<Value>> {
-    let (signature, versions, outputs) = service.describe(&model)?;
+    let Description { signature, versions, outputs, platform } = service.describe(&model)?;
     let inputs: Vec<Value> = signature
         .inputs
         .iter()
@@ -94,7 +94,7 @@ async fn metadata(
     Ok(Json(json!({
         "name": model,
         "versions": versions,
-        "platform": "lightgbm",
+        "platform": platform,
         "inputs": inputs,
         "outputs": [{"name": "prediction", "datatype": "FP64", "shape": shape}],
     })))

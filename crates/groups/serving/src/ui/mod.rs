@@ -59,7 +59,7 @@ fn view(service: &Serving, endpoint: Endpoint) -> EndpointView {
         Some(_) => ("canary", "warn"),
     };
     let inputs =
-        service.describe(&endpoint.name).map(|(signature, _, _)| signature.inputs).unwrap_or_default();
+        service.describe(&endpoint.name).map(|description| description.signature.inputs).unwrap_or_default();
     let tensors: Vec<String> = inputs
         .iter()
         .map(|column| {

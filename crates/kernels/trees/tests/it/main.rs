@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
+mod xgboost;
+
 use kernel_trees::{Ensemble, ModelError};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -55,7 +57,7 @@ fn predictions_equal_lightgbm() {
         assert!(rows.len() >= 40, "{name}");
         for (index, row) in rows.iter().enumerate() {
             let row = per_row(row);
-            let mut found = vec![0.0; model.outputs()];
+            let mut found = vec![0.0; model.scores()];
             model.raw_scores(&row, &mut found);
             assert_eq!(found, per_row(&expected["raw"][index]), "{name} raw score of row {index} {row:?}");
             model.predict(&row, &mut found);
@@ -94,7 +96,7 @@ proptest! {
         let at = at % bytes.len();
         bytes[at] = byte;
         if let Ok(model) = Ensemble::from_lightgbm_text(&String::from_utf8(bytes).unwrap()) {
-            let row = vec![1.5; model.feature_names().len()];
+            let row = vec![1.5; model.features()];
             model.predict(&row, &mut vec![0.0; model.outputs()]);
         }
     }
