@@ -1,5 +1,6 @@
 //! Every test, in one run, with one count at the end.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -111,6 +112,10 @@ pub fn run(root: &Path) -> Result<(), String> {
     tests.env("LOOPWRIGHT_TEST_POSTGRES", &cluster.url);
     count.run("Rust", tests, cargo_counts);
     let program = binary(root)?;
+    for command in printed_commands(root)? {
+        let arguments: Vec<&str> = command.split(' ').skip(1).chain(["--help"]).collect();
+        count.check(&format!("`{command}` of the README and guides"), tools::succeeds(cargo(&arguments)));
+    }
     for suite in ["clients", "loop", "browser"] {
         let project = format!("tests/{suite}");
         let mut command =
@@ -126,6 +131,27 @@ pub fn run(root: &Path) -> Result<(), String> {
     }
     println!("{} passed, {} failed", count.passed, count.failed);
     if count.failed == 0 && count.passed > 0 { Ok(()) } else { Err(String::new()) }
+}
+
+/// `cargo run --release -- COMMAND` as the README and the guides print it, each once.
+fn printed_commands(root: &Path) -> Result<BTreeSet<String>, String> {
+    const START: &str = "cargo run --release -- ";
+    let mut files = vec![root.join("README.md")];
+    for entry in fs_err::read_dir(root.join("docs/guides")).map_err(|error| error.to_string())? {
+        files.push(entry.map_err(|error| error.to_string())?.path());
+    }
+    let mut commands = BTreeSet::new();
+    for file in files {
+        let text = fs_err::read_to_string(file).map_err(|error| error.to_string())?;
+        for rest in text.split(START).skip(1) {
+            let command = rest.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
+            commands.insert(format!("{START}{command}"));
+        }
+    }
+    match commands.contains("cargo run --release -- demo") {
+        true => Ok(commands),
+        false => Err("the README does not print the command of the demo".to_owned()),
+    }
 }
 
 /// The binary under test, built.
