@@ -46,16 +46,64 @@ pub(crate) struct Node {
     pub right: i32,
 }
 
+/// A tree of a model. A place is a node, or, below 0, the leaf `!place`.
 #[derive(Debug, Clone)]
-pub(crate) struct Tree {
-    pub nodes: Vec<Node>,
-    pub leaves: Vec<f64>,
-    pub category_words: Vec<u32>,
+pub struct Tree {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) leaves: Vec<f64>,
+    pub(crate) category_words: Vec<u32>,
     /// The score that its leaves are added to.
-    pub output: usize,
+    pub(crate) output: usize,
+    /// Training rows, or their weight, of each node and leaf; empty when the file does not say.
+    pub(crate) node_covers: Vec<f64>,
+    pub(crate) leaf_covers: Vec<f64>,
+}
+
+/// What stands at a place of a tree.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    Split { feature: usize, left: i32, right: i32 },
+    Leaf(f64),
 }
 
 impl Tree {
+    /// The score that the tree's leaves are added to.
+    pub fn output(&self) -> usize {
+        self.output
+    }
+
+    pub fn root(&self) -> i32 {
+        if self.nodes.is_empty() { !0 } else { 0 }
+    }
+
+    /// Panics for a place that the tree does not have.
+    pub fn at(&self, place: i32) -> Step {
+        match usize::try_from(place) {
+            Ok(node) => {
+                let node = &self.nodes[node];
+                Step::Split { feature: node.feature as usize, left: node.left, right: node.right }
+            }
+            Err(_) => Step::Leaf(self.leaves[!place as usize]),
+        }
+    }
+
+    /// Whether a value, as [`Ensemble::read`] gives it, goes left at a split. Panics at a leaf.
+    pub fn goes_left(&self, place: i32, value: f64) -> bool {
+        self.decide(&self.nodes[place as usize], value)
+    }
+
+    pub fn has_covers(&self) -> bool {
+        self.node_covers.len() == self.nodes.len() && self.leaf_covers.len() == self.leaves.len()
+    }
+
+    /// Training rows, or their weight, that came to a place. Panics without [`Tree::has_covers`].
+    pub fn cover(&self, place: i32) -> f64 {
+        match usize::try_from(place) {
+            Ok(node) => self.node_covers[node],
+            Err(_) => self.leaf_covers[!place as usize],
+        }
+    }
+
     /// The leaf of a row whose values `read` gives.
     fn leaf(&self, row: &[f64], read: impl Fn(f64) -> f64) -> f64 {
         if self.nodes.is_empty() {
@@ -64,12 +112,12 @@ impl Tree {
         let mut at = 0i32;
         while at >= 0 {
             let node = &self.nodes[at as usize];
-            at = if self.goes_left(node, read(row[node.feature as usize])) { node.left } else { node.right };
+            at = if self.decide(node, read(row[node.feature as usize])) { node.left } else { node.right };
         }
         self.leaves[!at as usize]
     }
 
-    fn goes_left(&self, node: &Node, value: f64) -> bool {
+    fn decide(&self, node: &Node, value: f64) -> bool {
         match node.split {
             Split::Numeric { threshold, missing, default_left } => {
                 let is_missing = match missing {
@@ -111,6 +159,11 @@ pub(crate) enum Numbers {
     Single { base: Vec<f32> },
 }
 
+/// Values within LightGBM's zero threshold count as zero before any comparison.
+fn flushed(value: f64) -> f64 {
+    if value.abs() <= ZERO { 0.0 } else { value }
+}
+
 /// A model ready to predict. Cloning copies the trees; share it behind an `Arc`.
 #[derive(Debug, Clone)]
 pub struct Ensemble {
@@ -147,6 +200,34 @@ impl Ensemble {
         self.scores
     }
 
+    pub fn trees(&self) -> &[Tree] {
+        &self.trees
+    }
+
+    /// What the sum of an output begins with.
+    pub fn base_score(&self, output: usize) -> f64 {
+        match &self.numbers {
+            Numbers::Double => 0.0,
+            Numbers::Single { base } => f64::from(base[output]),
+        }
+    }
+
+    /// A value of a row as the framework's comparisons see it.
+    pub fn read(&self, value: f64) -> f64 {
+        match &self.numbers {
+            Numbers::Double => flushed(value),
+            Numbers::Single { .. } => f64::from(value as f32),
+        }
+    }
+
+    /// How far sums of leaves may lie from the framework's own, of scores up to 1: 1e-9, with 32-bit floats 1e-5.
+    pub fn precision(&self) -> f64 {
+        match &self.numbers {
+            Numbers::Double => 1e-9,
+            Numbers::Single { .. } => 1e-5,
+        }
+    }
+
     pub fn tree_count(&self) -> usize {
         self.trees.len()
     }
@@ -166,7 +247,6 @@ impl Ensemble {
         match &self.numbers {
             Numbers::Double => {
                 scores.fill(0.0);
-                let flushed = |value: f64| if value.abs() <= ZERO { 0.0 } else { value };
                 for tree in &self.trees {
                     scores[tree.output] += tree.leaf(row, flushed);
                 }

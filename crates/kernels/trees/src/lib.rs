@@ -11,6 +11,6 @@ mod objective;
 mod ubjson;
 mod xgboost;
 
-pub use ensemble::Ensemble;
+pub use ensemble::{Ensemble, Step, Tree};
 pub use error::ModelError;
 pub use objective::Objective;

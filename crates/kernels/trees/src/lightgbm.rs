@@ -152,7 +152,15 @@ fn read_tree(block: &Block<'_>, tree: usize, features: usize) -> Result<Tree, Mo
         return Err(structure(format!("num_leaves is {leaf_count} but leaf_value holds {}", leaves.len())));
     }
     if leaf_count == 1 {
-        return Ok(Tree { nodes: Vec::new(), leaves, category_words: Vec::new(), output: 0 });
+        return // One leaf has all rows.
+        Ok(Tree {
+            nodes: Vec::new(),
+            leaves,
+            category_words: Vec::new(),
+            output: 0,
+            node_covers: Vec::new(),
+            leaf_covers: vec![1.0],
+        });
     }
     let inner = leaf_count - 1;
     let feature: Vec<u32> = block.numbers("split_feature", "a feature index")?;
@@ -192,7 +200,19 @@ fn read_tree(block: &Block<'_>, tree: usize, features: usize) -> Result<Tree, Mo
         nodes.push(Node { feature: feature[index], split, left: left[index], right: right[index] });
     }
     check_children(&nodes, leaf_count).map_err(structure)?;
-    Ok(Tree { nodes, leaves, category_words, output: 0 })
+    let node_covers = covers(block, "internal_count", inner)?;
+    let leaf_covers = covers(block, "leaf_count", leaf_count)?;
+    Ok(Tree { nodes, leaves, category_words, output: 0, node_covers, leaf_covers })
+}
+
+/// Rows at each node, which files of some programs leave out.
+fn covers(block: &Block<'_>, key: &'static str, count: usize) -> Result<Vec<f64>, ModelError> {
+    if !block.fields.contains_key(key) {
+        return Ok(Vec::new());
+    }
+    let covers: Vec<f64> = block.numbers(key, "a number of rows")?;
+    let is_usable = covers.len() == count && covers.iter().all(|rows| *rows >= 0.0 && rows.is_finite());
+    Ok(if is_usable { covers } else { Vec::new() })
 }
 
 fn numeric_split(threshold: f64, decision: i32) -> Result<Split, String> {

@@ -85,6 +85,8 @@ struct TreeFields {
     split_conditions: Vec<Real>,
     default_left: Vec<Flag>,
     #[serde(default)]
+    sum_hessian: Vec<Real>,
+    #[serde(default)]
     split_type: Vec<i64>,
     #[serde(default)]
     categories: Vec<i64>,
@@ -324,12 +326,21 @@ struct Shape {
     /// Numbers in the file, in the order of `!child`.
     leaves: Vec<usize>,
     category_words: Vec<u32>,
+    node_covers: Vec<f64>,
+    leaf_covers: Vec<f64>,
 }
 
 impl Shape {
     fn tree(&self, output: usize, leaf: impl Fn(usize) -> Result<f32, String>) -> Result<Tree, String> {
         let leaves = self.leaves.iter().map(|node| leaf(*node).map(f64::from)).collect::<Result<_, _>>()?;
-        Ok(Tree { nodes: self.nodes.clone(), leaves, category_words: self.category_words.clone(), output })
+        Ok(Tree {
+            nodes: self.nodes.clone(),
+            leaves,
+            category_words: self.category_words.clone(),
+            output,
+            node_covers: self.node_covers.clone(),
+            leaf_covers: self.leaf_covers.clone(),
+        })
     }
 
     /// Follows the children from the root.
@@ -349,7 +360,16 @@ impl Shape {
             return Err("the tree has no nodes".to_owned());
         }
         let mut sets = Sets::read(fields)?;
-        let mut shape = Self { nodes: Vec::new(), leaves: Vec::new(), category_words: Vec::new() };
+        let covers = &fields.sum_hessian;
+        let has_covers =
+            covers.len() == count && covers.iter().all(|cover| cover.0 >= 0.0 && cover.0.is_finite());
+        let mut shape = Self {
+            nodes: Vec::new(),
+            leaves: Vec::new(),
+            category_words: Vec::new(),
+            node_covers: Vec::new(),
+            leaf_covers: Vec::new(),
+        };
         let mut seen = vec![false; count];
         // Nodes to visit, with the parent's place and side.
         let mut open: Vec<(i64, Option<(usize, bool)>)> = vec![(0, None)];
@@ -368,6 +388,10 @@ impl Shape {
                     true => shape.nodes[parent].left = link,
                     false => shape.nodes[parent].right = link,
                 }
+            }
+            if has_covers {
+                let covers_of = if is_leaf { &mut shape.leaf_covers } else { &mut shape.node_covers };
+                covers_of.push(f64::from(covers[node].0));
             }
             if is_leaf {
                 shape.leaves.push(node);
