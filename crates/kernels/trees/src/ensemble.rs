@@ -1,6 +1,9 @@
 //! The trees in memory and the walk through them.
 
+use std::sync::OnceLock;
+
 use crate::Objective;
+use crate::layout::Layouts;
 
 /// LightGBM's `kZeroThreshold`: 1e-35 as a 32-bit float, widened.
 pub(crate) const ZERO: f64 = 1e-35f32 as f64;
@@ -92,6 +95,17 @@ impl Tree {
         self.decide(&self.nodes[place as usize], value)
     }
 
+    /// The threshold up to which numbers go left, and whether NaN does; `None` at a leaf and where the split asks for more.
+    pub fn threshold(&self, place: i32) -> Option<(f64, bool)> {
+        match self.nodes.get(usize::try_from(place).ok()?)?.split {
+            Split::Numeric { threshold, missing: Missing::Nan, default_left } => {
+                Some((threshold, default_left))
+            }
+            Split::Numeric { threshold, missing: Missing::None, .. } => Some((threshold, 0.0 <= threshold)),
+            _ => None,
+        }
+    }
+
     pub fn has_covers(&self) -> bool {
         self.node_covers.len() == self.nodes.len() && self.leaf_covers.len() == self.leaves.len()
     }
@@ -105,7 +119,7 @@ impl Tree {
     }
 
     /// The leaf of a row whose values `read` gives.
-    fn leaf(&self, row: &[f64], read: impl Fn(f64) -> f64) -> f64 {
+    pub(crate) fn leaf(&self, row: &[f64], read: impl Fn(f64) -> f64) -> f64 {
         if self.nodes.is_empty() {
             return self.leaves[0];
         }
@@ -177,6 +191,7 @@ pub struct Ensemble {
     /// Random forests: the sum is divided by the iterations before the objective is applied.
     pub(crate) average: bool,
     pub(crate) numbers: Numbers,
+    pub(crate) layout: OnceLock<Layouts>,
 }
 
 impl Ensemble {
@@ -220,6 +235,11 @@ impl Ensemble {
         }
     }
 
+    /// Whether the framework calculates with 32-bit floats.
+    pub fn is_single(&self) -> bool {
+        matches!(self.numbers, Numbers::Single { .. })
+    }
+
     /// How far sums of leaves may lie from the framework's own, of scores up to 1: 1e-9, with 32-bit floats 1e-5.
     pub fn precision(&self) -> f64 {
         match &self.numbers {
@@ -236,14 +256,25 @@ impl Ensemble {
         self.objective
     }
 
-    /// Raw scores of one row: for each output the sum of the leaves of its trees, in the order of the file, with the floats of the
+    /// Lays the trees out for speed, which the first call that asks for scores does otherwise.
+    pub fn prepare(&self) {
+        self.layout.get_or_init(|| Layouts::new(self));
+    }
+
+    /// Raw scores of rows: for each output the sum of the leaves of its trees, in the order of the file, with the floats of the
     /// model's framework.
     ///
-    /// `row` holds one value per feature, in the order of training; NaN is missing.
-    /// Panics when a slice has the wrong length. O(trees × depth), no allocation.
-    pub fn raw_scores(&self, row: &[f64], scores: &mut [f64]) {
-        assert_eq!(row.len(), self.features, "a row holds one value per feature");
-        assert_eq!(scores.len(), self.scores, "one score per output");
+    /// `rows` holds whole rows, of one value per feature in the order of training; NaN is missing. `scores` are written row after row.
+    /// Panics when a slice has the wrong length. O(rows × trees × depth).
+    pub fn raw_scores(&self, rows: &[f64], scores: &mut [f64]) {
+        let count = scores.len() / self.scores;
+        assert_eq!(scores.len(), count * self.scores, "one score per row and output");
+        assert_eq!(rows.len(), count * self.features, "a row holds one value per feature");
+        self.layout.get_or_init(|| Layouts::new(self)).sums(self, rows, scores);
+    }
+
+    /// The scores of one row by the plain walk, which the layouts are compared with.
+    pub(crate) fn walk(&self, row: &[f64], scores: &mut [f64]) {
         match &self.numbers {
             Numbers::Double => {
                 scores.fill(0.0);
@@ -262,29 +293,35 @@ impl Ensemble {
         }
     }
 
-    /// Predictions of one row, as the framework's `predict` gives them: raw scores through the objective's
-    /// inverse link. [`Ensemble::outputs`] numbers; cost as [`Ensemble::raw_scores`].
-    pub fn predict(&self, row: &[f64], predictions: &mut [f64]) {
-        if predictions.len() == self.scores {
-            return self.finish(row, predictions);
+    /// Predictions of rows, as the framework's `predict` gives them: raw scores through the objective's inverse link.
+    /// [`Ensemble::outputs`] numbers for each row; cost as [`Ensemble::raw_scores`].
+    pub fn predict(&self, rows: &[f64], predictions: &mut [f64]) {
+        let outputs = self.outputs();
+        if outputs == self.scores {
+            return self.finish(rows, predictions);
         }
-        assert_eq!(predictions.len(), self.outputs(), "one prediction per output");
-        let mut scores = vec![0.0; self.scores];
-        self.finish(row, &mut scores);
-        predictions.copy_from_slice(&scores[..predictions.len()]);
+        let count = predictions.len() / outputs;
+        assert_eq!(predictions.len(), count * outputs, "one prediction per row and output");
+        let mut scores = vec![0.0; count * self.scores];
+        self.finish(rows, &mut scores);
+        for (prediction, scores) in predictions.chunks_mut(outputs).zip(scores.chunks(self.scores)) {
+            prediction.copy_from_slice(&scores[..outputs]);
+        }
     }
 
-    fn finish(&self, row: &[f64], scores: &mut [f64]) {
-        self.raw_scores(row, scores);
-        match &self.numbers {
-            Numbers::Double => {
-                if self.average {
-                    let iterations = (self.trees.len() / self.scores).max(1) as f64;
-                    scores.iter_mut().for_each(|score| *score /= iterations);
+    fn finish(&self, rows: &[f64], scores: &mut [f64]) {
+        self.raw_scores(rows, scores);
+        for scores in scores.chunks_mut(self.scores) {
+            match &self.numbers {
+                Numbers::Double => {
+                    if self.average {
+                        let iterations = (self.trees.len() / self.scores).max(1) as f64;
+                        scores.iter_mut().for_each(|score| *score /= iterations);
+                    }
+                    self.objective.apply(scores);
                 }
-                self.objective.apply(scores);
+                Numbers::Single { .. } => self.objective.apply_single(scores),
             }
-            Numbers::Single { .. } => self.objective.apply_single(scores),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod ensemble;
 mod error;
+mod layout;
 mod lightgbm;
 mod objective;
 mod ubjson;

@@ -110,6 +110,7 @@ impl Ensemble {
             objective,
             average,
             numbers: Numbers::Double,
+            layout: Default::default(),
         })
     }
 }

@@ -254,6 +254,7 @@ fn ensemble(learner: Learner) -> Result<Ensemble, ModelError> {
         objective,
         average: false,
         numbers: Numbers::Single { base },
+        layout: Default::default(),
     })
 }
 

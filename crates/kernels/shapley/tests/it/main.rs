@@ -126,8 +126,13 @@ fn values_equal_the_definition_and_the_frameworks() {
             serde_json::from_slice(&bytes(&format!("golden/{framework}-{name}.json"))).unwrap();
         let (rows, theirs) = (table(&golden["rows"]), table(&golden["values"]));
         assert!(rows.len() >= 40, "{framework} {name}");
+        let explainer = PathDependent::new(&model).unwrap();
+        let mut together = vec![0.0; rows.len() * explainer.len()];
+        explainer.explain_rows(&rows.concat(), &mut together).unwrap();
         for (index, (row, theirs)) in rows.iter().zip(&theirs).enumerate() {
             let found = explained(&model, row);
+            let in_block = &together[index * explainer.len()..][..explainer.len()];
+            assert_close(in_block, &found, bound, &format!("{framework} {name} row {index} in a block"));
             let what = format!("{framework} {name} row {index}");
             if row.len() <= 6 {
                 assert_close(&found, &by_definition(&model, row), 1e-12, &format!("{what}, definition"));
@@ -203,7 +208,12 @@ proptest! {
     ) {
         let model = Ensemble::from_xgboost(tree_model(depth, features, &bits).as_bytes()).unwrap();
         let row: Vec<f64> = row[..features].iter().map(|value| value.map_or(f64::NAN, f64::from)).collect();
-        assert_close(&explained(&model, &row), &by_definition(&model, &row), 1e-11, "values");
+        let expected = by_definition(&model, &row);
+        assert_close(&explained(&model, &row), &expected, 1e-11, "values");
+        let explainer = PathDependent::new(&model).unwrap();
+        let mut together = vec![0.0; 3 * expected.len()];
+        explainer.explain_rows(&[&row[..]; 3].concat(), &mut together).unwrap();
+        together.chunks(expected.len()).for_each(|found| assert_close(found, &expected, 1e-5, "in a block"));
     }
 }
 
