@@ -116,14 +116,13 @@ pub fn run(root: &Path) -> Result<(), String> {
         let arguments: Vec<&str> = command.split(' ').skip(1).chain(["--help"]).collect();
         count.check(&format!("`{command}` of the README and guides"), tools::succeeds(cargo(&arguments)));
     }
-    for suite in ["clients", "loop", "browser"] {
-        let project = format!("tests/{suite}");
+    for project in ["clients/python", "tests/clients", "tests/loop", "tests/browser"] {
         let mut command =
-            tools::command("uv", &["run", "--frozen", "--project", &project, "pytest", "-q", &project], root);
+            tools::command("uv", &["run", "--frozen", "--project", project, "pytest", "-q", project], root);
         command.env("LOOPWRIGHT_BIN", &program).env("LOOPWRIGHT_TEST_POSTGRES", &cluster.url);
         // Each suite has its own environment; one that is active here would only be in the way.
         command.env_remove("VIRTUAL_ENV");
-        count.run(&project, command, pytest_counts);
+        count.run(project, command, pytest_counts);
     }
     drop(cluster);
     if !count.failures.is_empty() {

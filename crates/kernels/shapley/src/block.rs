@@ -172,7 +172,8 @@ impl<T: Real> Plan<T> {
         let compile = |(tree, count): (&Tree, &usize)| {
             let compiled =
                 Compiled { points: *count, output: tree.output(), splits: Vec::new(), constants: Vec::new() };
-            let mut compiler = Compiler { tree, points: &quadratures[*count], path: Vec::new(), compiled };
+            let (points, leaf_scale) = (&quadratures[*count], model.leaf_scale());
+            let mut compiler = Compiler { tree, points, leaf_scale, path: Vec::new(), compiled };
             if matches!(tree.at(tree.root()), Step::Split { .. }) {
                 compiler.split(tree.root());
             }
@@ -208,6 +209,7 @@ impl<T: Real> Plan<T> {
 struct Compiler<'t, T> {
     tree: &'t Tree,
     points: &'t [Point],
+    leaf_scale: f64,
     /// Features of the edges above, with the edge and the shares so far.
     path: Vec<(usize, u32, f64)>,
     compiled: Compiled<T>,
@@ -229,7 +231,7 @@ impl<T: Real> Compiler<'_, T> {
         for child in [left, right] {
             let shares = before.map_or(1.0, |edge| edge.2) * share(self.tree, place, child);
             let leaf = match self.tree.at(child) {
-                Step::Leaf(value) => Some(value),
+                Step::Leaf(value) => Some(value * self.leaf_scale),
                 Step::Split { .. } => None,
             };
             self.constants(before.map(|edge| edge.2), shares, leaf);

@@ -57,7 +57,7 @@ impl<'m> PathDependent<'m> {
             }
             let mut shape = Shape { tree, path: Vec::new(), distinct: 0, depth: 0, expected: 0.0 };
             shape.visit(tree.root(), 1.0).map_err(|()| ExplainError::TooDeep { tree: number })?;
-            base[tree.output()] += shape.expected;
+            base[tree.output()] += shape.expected * model.leaf_scale();
             points.push(shape.distinct.div_ceil(2).max(1));
             deepest = deepest.max(shape.depth);
         }
@@ -258,6 +258,7 @@ impl Walk<'_> {
         let own = level * count..(level + 1) * count;
         let (feature, children) = match self.tree.at(place) {
             Step::Leaf(value) => {
+                let value = value * self.model.leaf_scale();
                 for (sum, product) in self.sums[own.clone()].iter_mut().zip(&self.products[own]) {
                     *sum = value * product;
                 }

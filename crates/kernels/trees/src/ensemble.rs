@@ -29,6 +29,11 @@ pub(crate) enum Split {
         nan_left: bool,
         codes: Categories,
     },
+    /// The numbers that go left: `count` of the tree's `listed` from `first`, ascending. Everything else goes right, NaN too.
+    Listed {
+        first: u32,
+        count: u32,
+    },
 }
 
 /// Which values stand for categories.
@@ -55,6 +60,7 @@ pub struct Tree {
     pub(crate) nodes: Vec<Node>,
     pub(crate) leaves: Vec<f64>,
     pub(crate) category_words: Vec<u32>,
+    pub(crate) listed: Vec<f64>,
     /// The score that its leaves are added to.
     pub(crate) output: usize,
     /// Training rows, or their weight, of each node and leaf; empty when the file does not say.
@@ -160,6 +166,11 @@ impl Tree {
                 let word = code / 32;
                 word < words && (self.category_words[(first + word) as usize] >> (code % 32)) & 1 == 1
             }
+            Split::Listed { first, count } => {
+                let list = &self.listed[first as usize..][..count as usize];
+                let place = list.partition_point(|listed| *listed < value);
+                list.get(place) == Some(&value)
+            }
         }
     }
 }
@@ -171,11 +182,19 @@ pub(crate) enum Numbers {
     Double,
     /// XGBoost: rows and sums are 32-bit floats; a sum begins with the margin of its output.
     Single { base: Vec<f32> },
+    /// scikit-learn: 64-bit floats, of rows as they are or rounded to 32 bits; a sum begins with the base of its output and is
+    /// divided in the end.
+    Wide { single_input: bool, base: Vec<f64>, divide_by: Option<f64> },
 }
 
 /// Values within LightGBM's zero threshold count as zero before any comparison.
 fn flushed(value: f64) -> f64 {
     if value.abs() <= ZERO { 0.0 } else { value }
+}
+
+/// Values rounded to 32 bits where the framework's rows hold such.
+fn rounded(value: f64, to_single: bool) -> f64 {
+    if to_single { f64::from(value as f32) } else { value }
 }
 
 /// A model ready to predict. Cloning copies the trees; share it behind an `Arc`.
@@ -219,11 +238,36 @@ impl Ensemble {
         &self.trees
     }
 
-    /// What the sum of an output begins with.
+    /// What the raw score of an output is without its leaves.
     pub fn base_score(&self, output: usize) -> f64 {
         match &self.numbers {
             Numbers::Double => 0.0,
             Numbers::Single { base } => f64::from(base[output]),
+            Numbers::Wide { base, divide_by, .. } => base[output] / divide_by.unwrap_or(1.0),
+        }
+    }
+
+    /// What the sum of an output begins with.
+    pub(crate) fn start(&self, output: usize) -> f64 {
+        match &self.numbers {
+            Numbers::Wide { base, .. } => base[output],
+            _ => self.base_score(output),
+        }
+    }
+
+    /// The raw score of a sum.
+    pub(crate) fn end(&self, sum: f64) -> f64 {
+        match &self.numbers {
+            Numbers::Wide { divide_by: Some(divide_by), .. } => sum / divide_by,
+            _ => sum,
+        }
+    }
+
+    /// The factor by which leaves count in a raw score: 1, or 1 / n where the sum is divided by n.
+    pub fn leaf_scale(&self) -> f64 {
+        match &self.numbers {
+            Numbers::Wide { divide_by: Some(divide_by), .. } => 1.0 / divide_by,
+            _ => 1.0,
         }
     }
 
@@ -232,6 +276,7 @@ impl Ensemble {
         match &self.numbers {
             Numbers::Double => flushed(value),
             Numbers::Single { .. } => f64::from(value as f32),
+            Numbers::Wide { single_input, .. } => rounded(value, *single_input),
         }
     }
 
@@ -243,7 +288,7 @@ impl Ensemble {
     /// How far sums of leaves may lie from the framework's own, of scores up to 1: 1e-9, with 32-bit floats 1e-5.
     pub fn precision(&self) -> f64 {
         match &self.numbers {
-            Numbers::Double => 1e-9,
+            Numbers::Double | Numbers::Wide { .. } => 1e-9,
             Numbers::Single { .. } => 1e-5,
         }
     }
@@ -262,7 +307,7 @@ impl Ensemble {
     }
 
     /// Raw scores of rows: for each output the sum of the leaves of its trees, in the order of the file, with the floats of the
-    /// model's framework.
+    /// model's framework; of scikit-learn's forests the mean.
     ///
     /// `rows` holds whole rows, of one value per feature in the order of training; NaN is missing. `scores` are written row after row.
     /// Panics when a slice has the wrong length. O(rows × trees × depth).
@@ -288,6 +333,15 @@ impl Ensemble {
                     let leaf = tree.leaf(row, |value| f64::from(value as f32));
                     // Both are 32-bit floats: their sum, rounded once, is theirs in 32 bits.
                     scores[tree.output] = f64::from((scores[tree.output] + leaf) as f32);
+                }
+            }
+            Numbers::Wide { single_input, base, divide_by } => {
+                scores.copy_from_slice(base);
+                for tree in &self.trees {
+                    scores[tree.output] += tree.leaf(row, |value| rounded(value, *single_input));
+                }
+                if let Some(divide_by) = divide_by {
+                    scores.iter_mut().for_each(|score| *score /= divide_by);
                 }
             }
         }
@@ -321,6 +375,7 @@ impl Ensemble {
                     self.objective.apply(scores);
                 }
                 Numbers::Single { .. } => self.objective.apply_single(scores),
+                Numbers::Wide { .. } => self.objective.apply(scores),
             }
         }
     }

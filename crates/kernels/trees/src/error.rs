@@ -5,6 +5,8 @@ pub enum ModelError {
     NotLightGbm { found: String },
     #[error("not an XGBoost model: {message}")]
     NotXgBoost { message: String },
+    #[error("not a file of trees: {message}")]
+    NotTrees { message: String },
     #[error("booster {name:?} is not supported; supported: gbtree, dart")]
     Booster { name: String },
     #[error("{key} is {value:?}, expected {rule}")]

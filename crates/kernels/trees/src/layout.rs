@@ -125,11 +125,11 @@ impl Layouts {
     pub fn new(model: &Ensemble) -> Self {
         match model.numbers {
             Numbers::Single { .. } => Self::Single(Layout::new(model, Vectors::IfThere)),
-            Numbers::Double => Self::Double(Layout::new(model, Vectors::IfThere)),
+            Numbers::Double | Numbers::Wide { .. } => Self::Double(Layout::new(model, Vectors::IfThere)),
         }
     }
 
-    /// Sums of leaves, row after row, each beginning with the base score of its output.
+    /// Raw scores, row after row.
     pub fn sums(&self, model: &Ensemble, rows: &[f64], sums: &mut [f64]) {
         match self {
             Self::Single(layout) => layout.sums(model, rows, sums),
@@ -142,7 +142,7 @@ impl Layouts {
 fn missing_of(split: Split) -> Option<Missing> {
     match split {
         Split::Numeric { missing, .. } => Some(missing),
-        Split::Category { .. } => None,
+        Split::Category { .. } | Split::Listed { .. } => None,
     }
 }
 
@@ -271,7 +271,7 @@ impl<T: Real> Layout<T> {
             }
             #[cfg(target_arch = "x86_64")]
             for (place, own) in own.iter_mut().enumerate() {
-                *own = T::of(model.base_score(place % scores));
+                *own = T::of(model.start(place % scores));
             }
             let mut trees = model.trees.iter();
             for form in &self.forms {
@@ -292,7 +292,7 @@ impl<T: Real> Layout<T> {
                 }
             }
             for (sum, own) in sums.iter_mut().zip(&own) {
-                *sum = own.wide();
+                *sum = model.end(own.wide());
             }
         }
     }
@@ -382,6 +382,7 @@ mod tests {
             nodes: Vec::new(),
             leaves: Vec::new(),
             category_words: vec![0x5a5a_1234],
+            listed: vec![-1.0, 0.5],
             output: 0,
             node_covers: Vec::new(),
             leaf_covers: Vec::new(),
@@ -405,6 +406,7 @@ mod tests {
         }
         let feature = draw.below(features);
         let split = match odd && draw.below(12) == 0 {
+            true if draw.below(2) == 0 => Split::Listed { first: 0, count: 2 },
             true => {
                 Split::Category { first: 0, words: 1, nan_left: draw.below(2) == 0, codes: Categories::Whole }
             }
@@ -441,8 +443,13 @@ mod tests {
                 ..tree(draw, features, depth, range, &missing, odd)
             })
             .collect();
-        let numbers = match draw.below(2) {
+        let numbers = match draw.below(3) {
             0 => Numbers::Double,
+            1 => Numbers::Wide {
+                single_input: draw.below(2) == 0,
+                base: vec![0.1; scores],
+                divide_by: [None, Some(7.0)][draw.below(2)],
+            },
             _ => Numbers::Single { base: vec![0.25; scores] },
         };
         Ensemble {
@@ -486,7 +493,7 @@ mod tests {
             for vectors in [Vectors::IfThere, Vectors::Unused] {
                 let found = match model.numbers {
                     Numbers::Single { .. } => sums::<f32>(&model, &rows, vectors),
-                    Numbers::Double => sums::<f64>(&model, &rows, vectors),
+                    Numbers::Double | Numbers::Wide { .. } => sums::<f64>(&model, &rows, vectors),
                 };
                 prop_assert_eq!(&bits(found), &expected, "{:?}", vectors);
             }

@@ -158,6 +158,7 @@ fn read_tree(block: &Block<'_>, tree: usize, features: usize) -> Result<Tree, Mo
             nodes: Vec::new(),
             leaves,
             category_words: Vec::new(),
+            listed: Vec::new(),
             output: 0,
             node_covers: Vec::new(),
             leaf_covers: vec![1.0],
@@ -203,7 +204,7 @@ fn read_tree(block: &Block<'_>, tree: usize, features: usize) -> Result<Tree, Mo
     check_children(&nodes, leaf_count).map_err(structure)?;
     let node_covers = covers(block, "internal_count", inner)?;
     let leaf_covers = covers(block, "leaf_count", leaf_count)?;
-    Ok(Tree { nodes, leaves, category_words, output: 0, node_covers, leaf_covers })
+    Ok(Tree { nodes, leaves, category_words, listed: Vec::new(), output: 0, node_covers, leaf_covers })
 }
 
 /// Rows at each node, which files of some programs leave out.

@@ -338,6 +338,7 @@ impl Shape {
             nodes: self.nodes.clone(),
             leaves,
             category_words: self.category_words.clone(),
+            listed: Vec::new(),
             output,
             node_covers: self.node_covers.clone(),
             leaf_covers: self.leaf_covers.clone(),

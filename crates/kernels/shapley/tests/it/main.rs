@@ -15,6 +15,9 @@ fn model(framework: &str, name: &str) -> Ensemble {
     let trees = "../../trees/tests/golden";
     match framework {
         "xgboost" => Ensemble::from_xgboost(&bytes(&format!("{trees}/xgboost/{name}.json"))).unwrap(),
+        "sklearn" => {
+            Ensemble::from_trees_json(&bytes(&format!("{trees}/sklearn/{name}.trees.json"))).unwrap()
+        }
         _ => {
             let text = String::from_utf8(bytes(&format!("{trees}/{name}.txt"))).unwrap();
             Ensemble::from_lightgbm_text(&text).unwrap()
@@ -61,7 +64,8 @@ fn by_definition(model: &Ensemble, row: &[f64]) -> Vec<f64> {
         let trees = model.trees().iter().filter(|tree| tree.output() == output);
         let trees: Vec<&Tree> = trees.collect();
         let worth = |known: u32| -> f64 {
-            trees.iter().map(|tree| expected(model, tree, tree.root(), row, known)).sum()
+            let sum: f64 = trees.iter().map(|tree| expected(model, tree, tree.root(), row, known)).sum();
+            sum * model.leaf_scale()
         };
         let worths: Vec<f64> = (0..1u32 << features).map(worth).collect();
         let own = &mut values[output * (features + 1)..][..=features];
@@ -138,6 +142,29 @@ fn values_equal_the_definition_and_the_frameworks() {
                 assert_close(&found, &by_definition(&model, row), 1e-12, &format!("{what}, definition"));
             }
             assert_close(&found, theirs, bound, &what);
+        }
+    }
+}
+
+/// shap is no measure for these: the definition is.
+#[test]
+fn values_of_scikit_learns_models_equal_the_definition() {
+    let names =
+        ["forest", "forest_classes", "forest_missing", "extra", "boosting_classes", "histogram_categories"];
+    for name in names {
+        let model = model("sklearn", name);
+        let path = format!("../../trees/tests/golden/sklearn/{name}.rows.json");
+        let golden: Value = serde_json::from_slice(&bytes(&path)).unwrap();
+        let rows = table(&golden["rows"]);
+        assert!(rows.len() >= 40, "{name}");
+        let explainer = PathDependent::new(&model).unwrap();
+        let mut together = vec![0.0; rows.len() * explainer.len()];
+        explainer.explain_rows(&rows.concat(), &mut together).unwrap();
+        for (index, row) in rows.iter().enumerate() {
+            let found = explained(&model, row);
+            let in_block = &together[index * explainer.len()..][..explainer.len()];
+            assert_close(in_block, &found, 1e-9, &format!("{name} row {index} in a block"));
+            assert_close(&found, &by_definition(&model, row), 1e-11, &format!("{name} row {index}"));
         }
     }
 }

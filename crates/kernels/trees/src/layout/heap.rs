@@ -123,7 +123,7 @@ impl<T: Real> Heaps<T> {
         for (number, tree) in model.trees.iter().enumerate() {
             let is_number = |node: &crate::ensemble::Node| match node.split {
                 Split::Numeric { threshold, .. } => !threshold.is_nan(),
-                Split::Category { .. } => false,
+                Split::Category { .. } | Split::Listed { .. } => false,
             };
             if is_plain[number] || !tree.nodes.iter().all(is_number) {
                 continue;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
+mod interchange;
 mod xgboost;
 
 use kernel_trees::{Ensemble, ModelError};
