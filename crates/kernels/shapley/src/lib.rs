@@ -3,6 +3,7 @@
 //! Source: Lundberg et al., "From local explanations to global understanding with explainable AI for trees" (2020), for the
 //! path-dependent game; the Shapley weight of a set as a Beta integral, integrated exactly by Gauss–Legendre quadrature.
 
+mod alone;
 mod block;
 mod path;
 mod quadrature;

@@ -5,13 +5,18 @@
 //! itself takes all of them. The value of feature i is the sum over leaves of leaf·∫(cᵢ−rᵢ)·Π over the others. For u features on a path
 //! the integrand has degree u−1, so ⌈u/2⌉ points are exact. One walk through a tree gives all features: O(nodes × points).
 
+use std::sync::OnceLock;
+
 use kernel_trees::{Ensemble, Step, Tree};
 
-use crate::block::{BLOCKS, LANES, Lanes, MOST_POINTS, Plan, Real};
+use crate::block::{BLOCKS, LANES, Lanes, MOST_POINTS, Real};
 use crate::quadrature::{Point, gauss_legendre};
+use crate::{alone, block};
 
 /// Trees are walked by recursion.
 const MAX_DEPTH: usize = 1_024;
+/// So many rows cost less one by one than as a block.
+const FEW: usize = 4;
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ExplainError {
@@ -36,15 +41,27 @@ pub struct PathDependent<'m> {
     /// What the model expects of a row of which nothing is known, by output.
     base: Vec<f64>,
     depth: usize,
-    /// For blocks of rows, unless a path has too many different features for them.
-    blocks: Option<Blocks>,
+    /// Unless a path has too many different features for them.
+    plans: Option<Plans>,
 }
 
-/// With the floats of the model's framework.
+/// With the floats of the model's framework, each made when it is first asked for.
 #[derive(Debug)]
-enum Blocks {
-    Single(Plan<f32>),
-    Double(Plan<f64>),
+enum Plans {
+    Single(PlansOf<f32>),
+    Double(PlansOf<f64>),
+}
+
+#[derive(Debug)]
+struct PlansOf<T> {
+    alone: OnceLock<alone::Plan<T>>,
+    blocks: OnceLock<block::Plan<T>>,
+}
+
+impl<T> Default for PlansOf<T> {
+    fn default() -> Self {
+        Self { alone: OnceLock::new(), blocks: OnceLock::new() }
+    }
 }
 
 impl<'m> PathDependent<'m> {
@@ -63,11 +80,11 @@ impl<'m> PathDependent<'m> {
         }
         let most = points.iter().copied().max().unwrap_or(1);
         let quadratures: Vec<Vec<Point>> = (0..=most).map(gauss_legendre).collect();
-        let blocks = (most <= MOST_POINTS).then(|| match model.is_single() {
-            true => Blocks::Single(Plan::new(model, &quadratures, &points)),
-            false => Blocks::Double(Plan::new(model, &quadratures, &points)),
+        let plans = (most <= MOST_POINTS).then(|| match model.is_single() {
+            true => Plans::Single(PlansOf::default()),
+            false => Plans::Double(PlansOf::default()),
         });
-        Ok(Self { model, quadratures, points, base, depth: deepest, blocks })
+        Ok(Self { model, quadratures, points, base, depth: deepest, plans })
     }
 
     /// Numbers that [`PathDependent::explain`] writes: for each output a value per feature and the base.
@@ -82,9 +99,32 @@ impl<'m> PathDependent<'m> {
     /// The values of one row in the units of [`Ensemble::raw_scores`]: output after output, features and then the base, which sum to
     /// the score. That they do is checked. Panics when a slice has the wrong length.
     pub fn explain(&self, row: &[f64], values: &mut [f64]) -> Result<(), ExplainError> {
-        let (features, scores) = (self.model.features(), self.model.scores());
-        assert_eq!(row.len(), features, "a row holds one value per feature");
+        assert_eq!(row.len(), self.model.features(), "a row holds one value per feature");
         assert_eq!(values.len(), self.len(), "a value per output and feature, and a base per output");
+        let mut raw = vec![0.0; self.model.scores()];
+        self.model.raw_scores(row, &mut raw);
+        match &self.plans {
+            Some(Plans::Single(plans)) => self.alone(plans, row, values),
+            Some(Plans::Double(plans)) => self.alone(plans, row, values),
+            None => return self.walk(row, &raw, values),
+        }
+        match self.close(values, &raw) {
+            Ok(()) => Ok(()),
+            // 32-bit floats were not enough for it.
+            Err(_) => self.walk(row, &raw, values),
+        }
+    }
+
+    fn alone<T: Real>(&self, plans: &PlansOf<T>, row: &[f64], values: &mut [f64]) {
+        let plan = plans.alone.get_or_init(|| alone::Plan::new(self.model, &self.quadratures, &self.points));
+        let row: Vec<T> = row.iter().map(|value| T::of(self.model.read(*value))).collect();
+        values.fill(0.0);
+        plan.add(self.model, &row, values);
+    }
+
+    /// With 64-bit floats, whatever the shape of the trees.
+    fn walk(&self, row: &[f64], raw: &[f64], values: &mut [f64]) -> Result<(), ExplainError> {
+        let features = self.model.features();
         values.fill(0.0);
         let levels = (self.depth + 1) * self.quadratures.len();
         let (mut products, mut sums) = (vec![0.0; levels], vec![0.0; levels]);
@@ -104,12 +144,10 @@ impl<'m> PathDependent<'m> {
             };
             walk.visit(tree.root(), 0);
         }
-        let mut raw = vec![0.0; scores];
-        self.model.raw_scores(row, &mut raw);
-        self.close(values, &raw)
+        self.close(values, raw)
     }
 
-    /// [`PathDependent::explain`] of many rows, one after the other in `rows` and in `values`; in blocks, which is many times faster.
+    /// [`PathDependent::explain`] of many rows, one after the other in `rows` and in `values`; in blocks, which is several times faster.
     pub fn explain_rows(&self, rows: &[f64], values: &mut [f64]) -> Result<(), ExplainError> {
         let features = self.model.features();
         assert_eq!(rows.len() % features.max(1), 0, "whole rows");
@@ -117,10 +155,14 @@ impl<'m> PathDependent<'m> {
         assert_eq!(values.len(), count * self.len(), "values for each row");
         let most = BLOCKS * LANES;
         for (rows, values) in rows.chunks(most * features).zip(values.chunks_mut(most * self.len())) {
-            match &self.blocks {
-                Some(Blocks::Single(plan)) => self.blocks(plan, rows, values)?,
-                Some(Blocks::Double(plan)) => self.blocks(plan, rows, values)?,
-                None => {
+            match &self.plans {
+                Some(Plans::Single(plans)) if rows.len() > FEW * features => {
+                    self.blocks(plans, rows, values)?
+                }
+                Some(Plans::Double(plans)) if rows.len() > FEW * features => {
+                    self.blocks(plans, rows, values)?
+                }
+                _ => {
                     for (row, values) in rows.chunks(features).zip(values.chunks_mut(self.len())) {
                         self.explain(row, values)?;
                     }
@@ -131,7 +173,13 @@ impl<'m> PathDependent<'m> {
     }
 
     /// At most [`BLOCKS`] times [`LANES`] rows.
-    fn blocks<T: Real>(&self, plan: &Plan<T>, rows: &[f64], values: &mut [f64]) -> Result<(), ExplainError> {
+    fn blocks<T: Real>(
+        &self,
+        plans: &PlansOf<T>,
+        rows: &[f64],
+        values: &mut [f64],
+    ) -> Result<(), ExplainError> {
+        let plan = plans.blocks.get_or_init(|| block::Plan::new(self.model, &self.quadratures, &self.points));
         let (features, scores) = (self.model.features(), self.model.scores());
         let blocks = (rows.len() / features).div_ceil(LANES);
         let mut columns: Vec<Lanes<T>> = vec![[T::default(); LANES]; blocks * features];
@@ -154,7 +202,7 @@ impl<'m> PathDependent<'m> {
             }
             if self.close(own, &raw[number * scores..][..scores]).is_err() {
                 // 32-bit floats were not enough for it.
-                self.explain(row, own)?;
+                self.walk(row, &raw[number * scores..][..scores], own)?;
             }
         }
         Ok(())

@@ -139,7 +139,8 @@ fn values_equal_the_definition_and_the_frameworks() {
             assert_close(in_block, &found, bound, &format!("{framework} {name} row {index} in a block"));
             let what = format!("{framework} {name} row {index}");
             if row.len() <= 6 {
-                assert_close(&found, &by_definition(&model, row), 1e-12, &format!("{what}, definition"));
+                let bound = if model.is_single() { 1e-6 } else { 1e-12 };
+                assert_close(&found, &by_definition(&model, row), bound, &format!("{what}, definition"));
             }
             assert_close(&found, theirs, bound, &what);
         }
@@ -236,7 +237,7 @@ proptest! {
         let model = Ensemble::from_xgboost(tree_model(depth, features, &bits).as_bytes()).unwrap();
         let row: Vec<f64> = row[..features].iter().map(|value| value.map_or(f64::NAN, f64::from)).collect();
         let expected = by_definition(&model, &row);
-        assert_close(&explained(&model, &row), &expected, 1e-11, "values");
+        assert_close(&explained(&model, &row), &expected, 1e-5, "values");
         let explainer = PathDependent::new(&model).unwrap();
         let mut together = vec![0.0; 3 * expected.len()];
         explainer.explain_rows(&[&row[..]; 3].concat(), &mut together).unwrap();
