@@ -185,6 +185,8 @@ pub(crate) enum Numbers {
     /// scikit-learn: 64-bit floats, of rows as they are or rounded to 32 bits; a sum begins with the base of its output and is
     /// divided in the end.
     Wide { single_input: bool, base: Vec<f64>, divide_by: Option<f64> },
+    /// CatBoost: rows are 32-bit floats, sums 64-bit ones; the bias of an output is added last.
+    Biased { bias: Vec<f64> },
 }
 
 /// Values within LightGBM's zero threshold count as zero before any comparison.
@@ -244,6 +246,7 @@ impl Ensemble {
             Numbers::Double => 0.0,
             Numbers::Single { base } => f64::from(base[output]),
             Numbers::Wide { base, divide_by, .. } => base[output] / divide_by.unwrap_or(1.0),
+            Numbers::Biased { bias } => bias[output],
         }
     }
 
@@ -251,14 +254,16 @@ impl Ensemble {
     pub(crate) fn start(&self, output: usize) -> f64 {
         match &self.numbers {
             Numbers::Wide { base, .. } => base[output],
+            Numbers::Biased { .. } => 0.0,
             _ => self.base_score(output),
         }
     }
 
     /// The raw score of a sum.
-    pub(crate) fn end(&self, sum: f64) -> f64 {
+    pub(crate) fn end(&self, output: usize, sum: f64) -> f64 {
         match &self.numbers {
             Numbers::Wide { divide_by: Some(divide_by), .. } => sum / divide_by,
+            Numbers::Biased { bias } => sum + bias[output],
             _ => sum,
         }
     }
@@ -275,7 +280,7 @@ impl Ensemble {
     pub fn read(&self, value: f64) -> f64 {
         match &self.numbers {
             Numbers::Double => flushed(value),
-            Numbers::Single { .. } => f64::from(value as f32),
+            Numbers::Single { .. } | Numbers::Biased { .. } => f64::from(value as f32),
             Numbers::Wide { single_input, .. } => rounded(value, *single_input),
         }
     }
@@ -288,7 +293,7 @@ impl Ensemble {
     /// How far sums of leaves may lie from the framework's own, of scores up to 1: 1e-9, with 32-bit floats 1e-5.
     pub fn precision(&self) -> f64 {
         match &self.numbers {
-            Numbers::Double | Numbers::Wide { .. } => 1e-9,
+            Numbers::Double | Numbers::Wide { .. } | Numbers::Biased { .. } => 1e-9,
             Numbers::Single { .. } => 1e-5,
         }
     }
@@ -344,6 +349,13 @@ impl Ensemble {
                     scores.iter_mut().for_each(|score| *score /= divide_by);
                 }
             }
+            Numbers::Biased { bias } => {
+                scores.fill(0.0);
+                for tree in &self.trees {
+                    scores[tree.output] += tree.leaf(row, |value| f64::from(value as f32));
+                }
+                scores.iter_mut().zip(bias).for_each(|(score, bias)| *score += bias);
+            }
         }
     }
 
@@ -375,7 +387,7 @@ impl Ensemble {
                     self.objective.apply(scores);
                 }
                 Numbers::Single { .. } => self.objective.apply_single(scores),
-                Numbers::Wide { .. } => self.objective.apply(scores),
+                Numbers::Wide { .. } | Numbers::Biased { .. } => self.objective.apply(scores),
             }
         }
     }

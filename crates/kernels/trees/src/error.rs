@@ -7,6 +7,10 @@ pub enum ModelError {
     NotXgBoost { message: String },
     #[error("not a file of trees: {message}")]
     NotTrees { message: String },
+    #[error("not a CatBoost model: {message}")]
+    NotCatBoost { message: String },
+    #[error("the trees use feature {feature:?} as {role}, which is not supported: a row holds numbers")]
+    Feature { feature: String, role: &'static str },
     #[error("booster {name:?} is not supported; supported: gbtree, dart")]
     Booster { name: String },
     #[error("{key} is {value:?}, expected {rule}")]

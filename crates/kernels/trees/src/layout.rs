@@ -125,7 +125,9 @@ impl Layouts {
     pub fn new(model: &Ensemble) -> Self {
         match model.numbers {
             Numbers::Single { .. } => Self::Single(Layout::new(model, Vectors::IfThere)),
-            Numbers::Double | Numbers::Wide { .. } => Self::Double(Layout::new(model, Vectors::IfThere)),
+            Numbers::Double | Numbers::Wide { .. } | Numbers::Biased { .. } => {
+                Self::Double(Layout::new(model, Vectors::IfThere))
+            }
         }
     }
 
@@ -291,8 +293,8 @@ impl<T: Real> Layout<T> {
                     *own = own.plus(T::of(tree.leaf(row, |value| model.read(value))));
                 }
             }
-            for (sum, own) in sums.iter_mut().zip(&own) {
-                *sum = model.end(own.wide());
+            for (place, (sum, own)) in sums.iter_mut().zip(&own).enumerate() {
+                *sum = model.end(place % scores, own.wide());
             }
         }
     }
@@ -443,8 +445,9 @@ mod tests {
                 ..tree(draw, features, depth, range, &missing, odd)
             })
             .collect();
-        let numbers = match draw.below(3) {
+        let numbers = match draw.below(4) {
             0 => Numbers::Double,
+            2 => Numbers::Biased { bias: vec![0.3; scores] },
             1 => Numbers::Wide {
                 single_input: draw.below(2) == 0,
                 base: vec![0.1; scores],
@@ -493,7 +496,7 @@ mod tests {
             for vectors in [Vectors::IfThere, Vectors::Unused] {
                 let found = match model.numbers {
                     Numbers::Single { .. } => sums::<f32>(&model, &rows, vectors),
-                    Numbers::Double | Numbers::Wide { .. } => sums::<f64>(&model, &rows, vectors),
+                    Numbers::Double | Numbers::Wide { .. } | Numbers::Biased { .. } => sums::<f64>(&model, &rows, vectors),
                 };
                 prop_assert_eq!(&bits(found), &expected, "{:?}", vectors);
             }

@@ -1,12 +1,15 @@
-//! Tree ensembles: reading the model files of LightGBM and XGBoost, and those that our Python package makes of scikit-learn's
-//! estimators, and predicting exactly what they predict.
+//! Tree ensembles: reading the model files of LightGBM, XGBoost and CatBoost, and those that our Python package makes of
+//! scikit-learn's estimators, and predicting exactly what they predict.
 //!
 //! Source: LightGBM 4.7.0, `src/io/tree.cpp` (text format, decisions), `src/objective/*.hpp` (`ConvertOutput`); XGBoost 3.4.1,
 //! `src/tree/io_utils.h` and `src/tree/tree_model.cc` (format), `src/common/categorical.h` (categories), `src/objective`
-//! (`PredTransform`, `ProbToMargin`); UBJSON draft 12; scikit-learn 1.9.1, `sklearn/tree/_tree.pyx` (`_apply_dense`),
+//! (`PredTransform`, `ProbToMargin`); UBJSON draft 12; CatBoost 1.2.10, `catboost/libs/model` (`flatbuffers/*.fbs`, `model.cpp` and
+//! `model_export/json_model_helpers.cpp` for the formats, `cpu/` and `scale_and_bias.cpp` for the scores) and
+//! `catboost/libs/eval_result/eval_helpers.cpp` (predictions); scikit-learn 1.9.1, `sklearn/tree/_tree.pyx` (`_apply_dense`),
 //! `sklearn/ensemble/_forest.py`, `_gb.py`, `_gradient_boosting.pyx` and `_hist_gradient_boosting/_predictor.pyx`, `sklearn/_loss/link.py`
 //! (inverse links), for the format in `docs/reference/trees-format.md`. Golden rows from those versions are in `tests/golden`.
 
+mod catboost;
 mod ensemble;
 mod error;
 mod interchange;

@@ -10,7 +10,13 @@ const SUPPORTED_XGBOOST: &str = "reg:squarederror, reg:squaredlogerror, reg:abso
     reg:expectileerror, reg:logistic, reg:gamma, reg:tweedie, binary:logistic, binary:logitraw, binary:hinge, count:poisson, \
     multi:softmax, multi:softprob, survival:cox, survival:aft, rank:ndcg, rank:map, rank:pairwise";
 
-/// LightGBM's `ConvertOutput` and XGBoost's `PredTransform` per objective.
+const SUPPORTED_CATBOOST: &str = "RMSE, RMSEWithUncertainty, MultiRMSE, MultiRMSEWithMissingValues, MAE, MAPE, Quantile, MultiQuantile, \
+    GroupQuantile, LogLinQuantile, Expectile, Lq, Huber, LogCosh, RMSPE, Poisson, Tweedie, Cox, SurvivalAft, Logloss, CrossEntropy, \
+    Focal, MultiClass, MultiClassOneVsAll, MultiLogloss, MultiCrossEntropy, YetiRank, YetiRankPairwise, PairLogit, PairLogitPairwise, \
+    QueryRMSE, QueryAUC, QuerySoftMax, QueryCrossEntropy, LambdaMart, StochasticRank, StochasticFilter, Combination, \
+    PythonUserDefinedPerObject, PythonUserDefinedMultiTarget, UserPerObjMetric, UserQuerywiseMetric";
+
+/// LightGBM's `ConvertOutput`, XGBoost's `PredTransform` and CatBoost's prediction types per objective.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Objective {
     /// The raw score itself.
@@ -31,6 +37,8 @@ pub enum Objective {
     Step,
     /// The number of the class with the largest score.
     LargestClass,
+    /// The first score itself, exp(2·x) of the second.
+    MeanAndVariance,
 }
 
 /// What XGBoost makes of the scores under an objective, and of the base score before them.
@@ -56,6 +64,27 @@ pub(crate) fn from_xgboost(name: &str) -> Result<(Objective, Link), ModelError> 
         "multi:softmax" => (Objective::LargestClass, Link::Identity),
         other => {
             return Err(ModelError::Objective { name: other.to_owned(), supported: SUPPORTED_XGBOOST });
+        }
+    })
+}
+
+/// What CatBoost's regressors and rankers predict under a loss, and the probabilities of its classifiers. `None` is a model without a
+/// loss.
+pub(crate) fn from_catboost(loss: Option<&str>) -> Result<Objective, ModelError> {
+    let is_supported = |loss: &str| SUPPORTED_CATBOOST.split(", ").any(|supported| supported == loss);
+    Ok(match loss {
+        None => Objective::Identity,
+        Some("RMSEWithUncertainty") => Objective::MeanAndVariance,
+        Some("Poisson" | "Tweedie") => Objective::Exponential,
+        Some("Logloss" | "CrossEntropy" | "Focal") => Objective::Sigmoid { slope: 1.0 },
+        Some("MultiClass") => Objective::Softmax,
+        Some("MultiClassOneVsAll" | "MultiLogloss" | "MultiCrossEntropy") => {
+            Objective::SigmoidPerClass { slope: 1.0 }
+        }
+        Some(loss) if is_supported(loss) => Objective::Identity,
+        Some(other) => {
+            let name = other.chars().take(40).collect();
+            return Err(ModelError::Objective { name, supported: SUPPORTED_CATBOOST });
         }
     })
 }
@@ -107,6 +136,7 @@ impl Objective {
             }
             Self::Step => scores.iter_mut().for_each(|x| *x = f64::from(*x > 0.0)),
             Self::LargestClass => scores[0] = largest(scores),
+            Self::MeanAndVariance => scores.iter_mut().skip(1).for_each(|x| *x = (2.0 * *x).exp()),
         }
     }
 

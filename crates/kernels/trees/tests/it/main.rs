@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
+mod catboost;
 mod interchange;
 mod xgboost;
 
