@@ -36,9 +36,12 @@ struct Float {
 
 #[derive(Deserialize, PartialEq, Eq)]
 enum Treatment {
-    AsIs,
-    AsFalse,
-    AsTrue,
+    #[serde(rename = "AsIs")]
+    Kept,
+    #[serde(rename = "AsFalse")]
+    Least,
+    #[serde(rename = "AsTrue")]
+    Largest,
 }
 
 #[derive(Deserialize)]
@@ -154,7 +157,7 @@ fn floats(features: Vec<Float>) -> Vec<FloatFeature> {
         name: feature.feature_id.unwrap_or_default(),
         borders: feature.borders.0.into_iter().map(|border| border as f32).collect(),
         // The treatment counts only when training saw NaN.
-        nan_right: feature.has_nans == Some(true) && feature.nan_value_treatment == Some(Treatment::AsTrue),
+        nan_right: feature.has_nans == Some(true) && feature.nan_value_treatment == Some(Treatment::Largest),
     };
     features.into_iter().map(float).collect()
 }
