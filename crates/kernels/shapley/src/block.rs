@@ -6,10 +6,11 @@
 
 mod walk;
 #[cfg(target_arch = "x86_64")]
-mod wide;
+pub(crate) mod wide;
 
 use kernel_trees::{Ensemble, Step, Tree};
 
+use crate::background;
 use crate::path::{State, share};
 use crate::quadrature::Point;
 
@@ -34,12 +35,14 @@ pub(crate) trait Real: Copy + Default + PartialOrd + Send + Sync + 'static {
     fn times(self, other: Self) -> Self;
     /// `self · factor + term`, rounded once.
     fn fused(self, factor: Self, term: Self) -> Self;
+    /// Adds to sums what tables hold for the rows of blocks, likewise.
+    fn look_up(rows: &mut background::Rows<'_, Self>);
     /// Adds a tree's values of a block to `block.sums`, with the widest vectors that this processor has.
     fn walk(block: &mut Block<'_, Self>);
 }
 
 macro_rules! real {
-    ($float:ty, $wide:path) => {
+    ($float:ty, $wide:path, $look_up:ident) => {
         impl Real for $float {
             fn of(value: f64) -> Self {
                 value as Self
@@ -68,6 +71,10 @@ macro_rules! real {
                 self.mul_add(factor, term)
             }
 
+            fn look_up(rows: &mut background::Rows<'_, Self>) {
+                background::$look_up(rows);
+            }
+
             fn walk(block: &mut Block<'_, Self>) {
                 #[cfg(target_arch = "x86_64")]
                 if is_x86_feature_detected!("fma") {
@@ -92,11 +99,11 @@ macro_rules! real {
     };
 }
 
-real!(f32, wide::walk);
-real!(f64, walk::wide::walk);
+real!(f32, wide::walk, look_up_single);
+real!(f64, walk::wide::walk, look_up);
 
 #[cfg(target_arch = "x86_64")]
-fn has_wide() -> bool {
+pub(crate) fn has_wide() -> bool {
     is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512dq")
@@ -119,7 +126,7 @@ struct Child {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Test<T> {
+pub(crate) enum Test<T> {
     /// What is not larger goes left.
     Numeric { threshold: T, nan_left: bool },
     /// Asked row by row.

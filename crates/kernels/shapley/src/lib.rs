@@ -1,11 +1,13 @@
 //! Exact Shapley values of tree ensembles.
 //!
-//! Source: Lundberg et al., "From local explanations to global understanding with explainable AI for trees" (2020), for the
-//! path-dependent game; the Shapley weight of a set as a Beta integral, integrated exactly by Gauss–Legendre quadrature.
+//! Source: Lundberg et al., "From local explanations to global understanding with explainable AI for trees" (2020), for both
+//! games; the Shapley weight of a set as a Beta integral, integrated exactly by Gauss–Legendre quadrature.
 
 mod alone;
+mod background;
 mod block;
 mod path;
 mod quadrature;
 
+pub use background::Interventional;
 pub use path::{ExplainError, PathDependent};

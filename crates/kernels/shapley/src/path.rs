@@ -9,12 +9,13 @@ use std::sync::OnceLock;
 
 use kernel_trees::{Ensemble, Step, Tree};
 
+use crate::background::MOST_FEATURES;
 use crate::block::{BLOCKS, LANES, Lanes, MOST_POINTS, Real};
 use crate::quadrature::{Point, gauss_legendre};
 use crate::{alone, block};
 
 /// Trees are walked by recursion.
-const MAX_DEPTH: usize = 1_024;
+pub(crate) const MAX_DEPTH: usize = 1_024;
 /// So many rows cost less one by one than as a block.
 const FEW: usize = 4;
 
@@ -26,6 +27,10 @@ pub enum ExplainError {
     NoCovers { tree: usize },
     #[error("tree {tree} is deeper than {MAX_DEPTH} splits")]
     TooDeep { tree: usize },
+    #[error("a path of tree {tree} asks for more than {MOST_FEATURES} features")]
+    TooWide { tree: usize },
+    #[error("the background has no rows")]
+    NoBackground,
     #[error("the values of output {output} and their base sum to {sum}, the model's score is {score}")]
     NotAdditive { output: usize, sum: f64, score: f64 },
 }

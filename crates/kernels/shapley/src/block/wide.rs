@@ -4,10 +4,12 @@
 
 use std::arch::x86_64::*;
 
+use kernel_trees::Tree;
+
 use super::{Block, LANES, Lanes, Test};
 
 /// Vectors of a block.
-const VECTORS: usize = LANES / 16;
+pub(crate) const VECTORS: usize = LANES / 16;
 
 type Vectors = [__m512; VECTORS];
 
@@ -36,7 +38,7 @@ fn start<const Q: usize>(block: &mut Block<'_, f32>) {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load(lanes: &Lanes<f32>, vector: usize) -> __m512 {
+pub(crate) fn load(lanes: &Lanes<f32>, vector: usize) -> __m512 {
     let lanes = &lanes[vector * 16..][..16];
     #[allow(unsafe_code, reason = "the slice holds the sixteen floats that are read")]
     unsafe {
@@ -46,7 +48,7 @@ fn load(lanes: &Lanes<f32>, vector: usize) -> __m512 {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store(lanes: &mut Lanes<f32>, vector: usize, value: __m512) {
+pub(crate) fn store(lanes: &mut Lanes<f32>, vector: usize, value: __m512) {
     let lanes = &mut lanes[vector * 16..][..16];
     #[allow(unsafe_code, reason = "the slice holds the sixteen floats that are written")]
     unsafe {
@@ -57,7 +59,7 @@ fn store(lanes: &mut Lanes<f32>, vector: usize, value: __m512) {
 /// The rows that go left.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-fn left(block: &Block<'_, f32>, column: &Lanes<f32>, test: Test<f32>) -> [__mmask16; VECTORS] {
+pub(crate) fn left(tree: &Tree, column: &Lanes<f32>, test: Test<f32>) -> [__mmask16; VECTORS] {
     let mut mask = [0; VECTORS];
     match test {
         Test::Numeric { threshold, nan_left } => {
@@ -72,7 +74,7 @@ fn left(block: &Block<'_, f32>, column: &Lanes<f32>, test: Test<f32>) -> [__mmas
         }
         Test::Other { place } => {
             for (lane, value) in column.iter().enumerate() {
-                mask[lane / 16] |= u16::from(block.tree.goes_left(place, f64::from(*value))) << (lane % 16);
+                mask[lane / 16] |= u16::from(tree.goes_left(place, f64::from(*value))) << (lane % 16);
             }
         }
     }
@@ -90,7 +92,7 @@ fn visit<const Q: usize>(
     let compiled = block.compiled;
     let split = &compiled.splits[number as usize];
     let feature = split.feature as usize;
-    let goes_left = left(block, &block.columns[feature], split.test);
+    let goes_left = left(block.tree, &block.columns[feature], split.test);
     let mut own = [[_mm512_setzero_ps(); VECTORS]; Q];
     for side in 0..2 {
         let child = split.children[side];

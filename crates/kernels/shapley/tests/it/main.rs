@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
+mod interventional;
+
 use kernel_shapley::{ExplainError, PathDependent};
 use kernel_trees::{Ensemble, Step, Tree};
 use proptest::prelude::*;
