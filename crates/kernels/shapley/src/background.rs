@@ -11,6 +11,8 @@ mod leaf;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
+use std::borrow::Borrow;
+
 use kernel_trees::{Ensemble, Step, Tree};
 
 use crate::ExplainError;
@@ -60,10 +62,10 @@ pub(crate) struct Rows<'r, T> {
     features: usize,
 }
 
-/// What is calculated once for a model and a background.
+/// What is calculated once for a model, which may be borrowed or shared, and a background.
 #[derive(Debug)]
-pub struct Interventional<'m> {
-    model: &'m Ensemble,
+pub struct Interventional<M> {
+    model: M,
     base: Vec<f64>,
     form: Form,
 }
@@ -81,10 +83,11 @@ struct Tables<T> {
     numbers: Vec<T>,
 }
 
-impl<'m> Interventional<'m> {
+impl<M: Borrow<Ensemble>> Interventional<M> {
     /// `background` holds whole rows. O(trees × leaves × (rows + 2ᵘ u²)) for u features on a path; memory of up to 8·2⁸ numbers per leaf, at
     /// most 640 MB of 32-bit or 1.3 GB of 64-bit floats.
-    pub fn new(model: &'m Ensemble, background: &[f64]) -> Result<Self, ExplainError> {
+    pub fn new(shared: M, background: &[f64]) -> Result<Self, ExplainError> {
+        let model = shared.borrow();
         let count = background.len().checked_div(model.features()).unwrap_or(0);
         if count == 0 {
             return Err(ExplainError::NoBackground);
@@ -95,12 +98,16 @@ impl<'m> Interventional<'m> {
             true => Form::Single(Tables::new(model, background, &mut base)?),
             false => Form::Double(Tables::new(model, background, &mut base)?),
         };
-        Ok(Self { model, base, form })
+        Ok(Self { model: shared, base, form })
+    }
+
+    fn model(&self) -> &Ensemble {
+        self.model.borrow()
     }
 
     /// Numbers per row: for each output a value per feature and the base.
     pub fn len(&self) -> usize {
-        self.model.scores() * (self.model.features() + 1)
+        self.model().scores() * (self.model().features() + 1)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -110,7 +117,7 @@ impl<'m> Interventional<'m> {
     /// Values of rows in the units of [`Ensemble::raw_scores`], row after row: output after output, features and then the base (the mean score of
     /// the background), which sum to the score. That they do is checked. Panics when a slice has the wrong length.
     pub fn explain_rows(&self, rows: &[f64], values: &mut [f64]) -> Result<(), ExplainError> {
-        let (features, most) = (self.model.features(), BLOCKS * LANES);
+        let (features, most) = (self.model().features(), BLOCKS * LANES);
         let count = rows.len() / features;
         assert_eq!(rows.len(), count * features, "whole rows");
         assert_eq!(values.len(), count * self.len(), "values for each row");
@@ -129,12 +136,12 @@ impl<'m> Interventional<'m> {
         rows: &[f64],
         values: &mut [f64],
     ) -> Result<(), ExplainError> {
-        let (features, scores) = (self.model.features(), self.model.scores());
-        let columns = columns(self.model, rows);
+        let (features, scores) = (self.model().features(), self.model().scores());
+        let columns = columns(self.model(), rows);
         let mut found = vec![[0.0; LANES]; columns.len() * scores];
-        tables.add(self.model, &columns, &mut found);
+        tables.add(self.model(), &columns, &mut found);
         let mut raw = vec![0.0; rows.len() / features * scores];
-        self.model.raw_scores(rows, &mut raw);
+        self.model().raw_scores(rows, &mut raw);
         for (number, values) in values.chunks_mut(self.len()).enumerate() {
             let found = &found[number / LANES * scores * features..][..scores * features];
             for (output, (own, found)) in
@@ -146,7 +153,7 @@ impl<'m> Interventional<'m> {
                 own[features] = self.base[output];
                 let score = raw[number * scores + output];
                 let sum: f64 = own.iter().sum();
-                let bound = self.model.precision() * score.abs().max(1.0);
+                let bound = self.model().precision() * score.abs().max(1.0);
                 if (sum - score).is_nan() || (sum - score).abs() > bound {
                     return Err(ExplainError::NotAdditive { output, sum, score });
                 }

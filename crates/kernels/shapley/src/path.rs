@@ -5,6 +5,7 @@
 //! itself takes all of them. The value of feature i is the sum over leaves of leaf·∫(cᵢ−rᵢ)·Π over the others. For u features on a path
 //! the integrand has degree u−1, so ⌈u/2⌉ points are exact. One walk through a tree gives all features: O(nodes × points).
 
+use std::borrow::Borrow;
 use std::sync::OnceLock;
 
 use kernel_trees::{Ensemble, Step, Tree};
@@ -35,10 +36,10 @@ pub enum ExplainError {
     NotAdditive { output: usize, sum: f64, score: f64 },
 }
 
-/// What is calculated once for a model.
+/// What is calculated once for a model, which may be borrowed or shared.
 #[derive(Debug)]
-pub struct PathDependent<'m> {
-    model: &'m Ensemble,
+pub struct PathDependent<M> {
+    model: M,
     /// By how many points.
     quadratures: Vec<Vec<Point>>,
     /// Points that a tree needs.
@@ -69,8 +70,9 @@ impl<T> Default for PlansOf<T> {
     }
 }
 
-impl<'m> PathDependent<'m> {
-    pub fn new(model: &'m Ensemble) -> Result<Self, ExplainError> {
+impl<M: Borrow<Ensemble>> PathDependent<M> {
+    pub fn new(shared: M) -> Result<Self, ExplainError> {
+        let model = shared.borrow();
         let mut base: Vec<f64> = (0..model.scores()).map(|output| model.base_score(output)).collect();
         let (mut points, mut deepest) = (Vec::with_capacity(model.trees().len()), 0);
         for (number, tree) in model.trees().iter().enumerate() {
@@ -89,12 +91,16 @@ impl<'m> PathDependent<'m> {
             true => Plans::Single(PlansOf::default()),
             false => Plans::Double(PlansOf::default()),
         });
-        Ok(Self { model, quadratures, points, base, depth: deepest, plans })
+        Ok(Self { model: shared, quadratures, points, base, depth: deepest, plans })
+    }
+
+    fn model(&self) -> &Ensemble {
+        self.model.borrow()
     }
 
     /// Numbers that [`PathDependent::explain`] writes: for each output a value per feature and the base.
     pub fn len(&self) -> usize {
-        self.model.scores() * (self.model.features() + 1)
+        self.model().scores() * (self.model().features() + 1)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -104,10 +110,10 @@ impl<'m> PathDependent<'m> {
     /// The values of one row in the units of [`Ensemble::raw_scores`]: output after output, features and then the base, which sum to
     /// the score. That they do is checked. Panics when a slice has the wrong length.
     pub fn explain(&self, row: &[f64], values: &mut [f64]) -> Result<(), ExplainError> {
-        assert_eq!(row.len(), self.model.features(), "a row holds one value per feature");
+        assert_eq!(row.len(), self.model().features(), "a row holds one value per feature");
         assert_eq!(values.len(), self.len(), "a value per output and feature, and a base per output");
-        let mut raw = vec![0.0; self.model.scores()];
-        self.model.raw_scores(row, &mut raw);
+        let mut raw = vec![0.0; self.model().scores()];
+        self.model().raw_scores(row, &mut raw);
         match &self.plans {
             Some(Plans::Single(plans)) => self.alone(plans, row, values),
             Some(Plans::Double(plans)) => self.alone(plans, row, values),
@@ -121,26 +127,27 @@ impl<'m> PathDependent<'m> {
     }
 
     fn alone<T: Real>(&self, plans: &PlansOf<T>, row: &[f64], values: &mut [f64]) {
-        let plan = plans.alone.get_or_init(|| alone::Plan::new(self.model, &self.quadratures, &self.points));
-        let row: Vec<T> = row.iter().map(|value| T::of(self.model.read(*value))).collect();
+        let plan =
+            plans.alone.get_or_init(|| alone::Plan::new(self.model(), &self.quadratures, &self.points));
+        let row: Vec<T> = row.iter().map(|value| T::of(self.model().read(*value))).collect();
         values.fill(0.0);
-        plan.add(self.model, &row, values);
+        plan.add(self.model(), &row, values);
     }
 
     /// With 64-bit floats, whatever the shape of the trees.
     fn walk(&self, row: &[f64], raw: &[f64], values: &mut [f64]) -> Result<(), ExplainError> {
-        let features = self.model.features();
+        let features = self.model().features();
         values.fill(0.0);
         let levels = (self.depth + 1) * self.quadratures.len();
         let (mut products, mut sums) = (vec![0.0; levels], vec![0.0; levels]);
         let mut path = vec![None; features];
-        for (tree, count) in self.model.trees().iter().zip(&self.points) {
+        for (tree, count) in self.model().trees().iter().zip(&self.points) {
             let first = tree.output() * (features + 1);
             products[..*count].fill(1.0);
             let mut walk = Walk {
                 row,
                 tree,
-                model: self.model,
+                model: self.model(),
                 points: &self.quadratures[*count],
                 products: &mut products,
                 sums: &mut sums,
@@ -154,7 +161,7 @@ impl<'m> PathDependent<'m> {
 
     /// [`PathDependent::explain`] of many rows, one after the other in `rows` and in `values`; in blocks, which is several times faster.
     pub fn explain_rows(&self, rows: &[f64], values: &mut [f64]) -> Result<(), ExplainError> {
-        let features = self.model.features();
+        let features = self.model().features();
         assert_eq!(rows.len() % features.max(1), 0, "whole rows");
         let count = rows.len().checked_div(features).unwrap_or(0);
         assert_eq!(values.len(), count * self.len(), "values for each row");
@@ -184,20 +191,21 @@ impl<'m> PathDependent<'m> {
         rows: &[f64],
         values: &mut [f64],
     ) -> Result<(), ExplainError> {
-        let plan = plans.blocks.get_or_init(|| block::Plan::new(self.model, &self.quadratures, &self.points));
-        let (features, scores) = (self.model.features(), self.model.scores());
+        let plan =
+            plans.blocks.get_or_init(|| block::Plan::new(self.model(), &self.quadratures, &self.points));
+        let (features, scores) = (self.model().features(), self.model().scores());
         let blocks = (rows.len() / features).div_ceil(LANES);
         let mut columns: Vec<Lanes<T>> = vec![[T::default(); LANES]; blocks * features];
         for (number, row) in rows.chunks(features).enumerate() {
             let block = &mut columns[number / LANES * features..][..features];
             for (column, value) in block.iter_mut().zip(row) {
-                column[number % LANES] = T::of(self.model.read(*value));
+                column[number % LANES] = T::of(self.model().read(*value));
             }
         }
         let mut found = vec![[0.0; LANES]; blocks * scores * features];
-        plan.add(self.model, &columns, &mut found);
+        plan.add(self.model(), &columns, &mut found);
         let mut raw = vec![0.0; rows.len() / features * scores];
-        self.model.raw_scores(rows, &mut raw);
+        self.model().raw_scores(rows, &mut raw);
         for (number, (row, own)) in rows.chunks(features).zip(values.chunks_mut(self.len())).enumerate() {
             let found = &found[number / LANES * scores * features..][..scores * features];
             for (own, found) in own.chunks_mut(features + 1).zip(found.chunks(features)) {
@@ -215,13 +223,13 @@ impl<'m> PathDependent<'m> {
 
     /// Puts the bases to the values of a row and checks the sums.
     fn close(&self, values: &mut [f64], raw: &[f64]) -> Result<(), ExplainError> {
-        let features = self.model.features();
+        let features = self.model().features();
         for (output, score) in raw.iter().copied().enumerate() {
             let own = &mut values[output * (features + 1)..][..=features];
             own[features] = self.base[output];
             let sum: f64 = own.iter().sum();
             let gap = (sum - score).abs();
-            let bound = self.model.precision() * score.abs().max(1.0);
+            let bound = self.model().precision() * score.abs().max(1.0);
             if gap.is_nan() || gap > bound {
                 return Err(ExplainError::NotAdditive { output, sum, score });
             }

@@ -3,6 +3,10 @@
 pub enum ModelError {
     #[error("not a LightGBM text model: the first line is {found:?}, expected \"tree\"")]
     NotLightGbm { found: String },
+    #[error(
+        "not a model file of trees: it begins like none of LightGBM's text, XGBoost's JSON and UBJSON, CatBoost's JSON and cbm, loopwright-trees"
+    )]
+    Unknown,
     #[error("not an XGBoost model: {message}")]
     NotXgBoost { message: String },
     #[error("not a file of trees: {message}")]

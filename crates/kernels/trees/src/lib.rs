@@ -12,6 +12,7 @@
 mod catboost;
 mod ensemble;
 mod error;
+mod format;
 mod interchange;
 mod layout;
 mod lightgbm;
@@ -21,4 +22,5 @@ mod xgboost;
 
 pub use ensemble::{Ensemble, Step, Tree};
 pub use error::ModelError;
+pub use format::Format;
 pub use objective::Objective;

@@ -6,7 +6,7 @@ mod catboost;
 mod interchange;
 mod xgboost;
 
-use kernel_trees::{Ensemble, ModelError};
+use kernel_trees::{Ensemble, Format, ModelError};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -87,6 +87,26 @@ fn what_is_not_supported_is_refused_by_name() {
     for (text, message) in table {
         let error = Ensemble::from_lightgbm_text(&text).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn a_format_is_told_by_its_first_bytes() {
+    let folder = format!("{}/tests/golden", env!("CARGO_MANIFEST_DIR"));
+    let cases = [
+        ("binary.txt", Format::LightGbm),
+        ("xgboost/binary.json", Format::XgBoost),
+        ("xgboost/binary.ubj", Format::XgBoost),
+        ("catboost/logloss.json", Format::CatBoost),
+        ("catboost/logloss.cbm", Format::CatBoost),
+        ("sklearn/forest.trees.json", Format::Trees),
+    ];
+    for (name, format) in cases {
+        let bytes = fs_err::read(format!("{folder}/{name}")).unwrap();
+        assert_eq!(Ensemble::from_bytes(&bytes).unwrap().1, format, "{name}");
+    }
+    for bytes in [&b""[..], b"PK\x03\x04", b"\x80\x04\x95", b"[1]"] {
+        assert_eq!(Ensemble::from_bytes(bytes).unwrap_err(), ModelError::Unknown);
     }
 }
 

@@ -1,0 +1,65 @@
+//! Which of the formats a file is in, told by its first bytes.
+
+use crate::{Ensemble, ModelError};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// LightGBM's text.
+    LightGbm,
+    /// XGBoost's JSON or UBJSON.
+    XgBoost,
+    /// CatBoost's JSON or `cbm`.
+    CatBoost,
+    /// `loopwright-trees`, which the Python package writes.
+    Trees,
+}
+
+impl Format {
+    /// The framework's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LightGbm => "lightgbm",
+            Self::XgBoost => "xgboost",
+            Self::CatBoost => "catboost",
+            Self::Trees => "loopwright-trees",
+        }
+    }
+
+    /// `None` when no reader would begin with this file.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        if bytes.starts_with(b"tree") {
+            return Some(Self::LightGbm);
+        }
+        if bytes.starts_with(b"CBM1") {
+            return Some(Self::CatBoost);
+        }
+        let inside = bytes.strip_prefix(b"{")?;
+        let text = inside.trim_ascii_start();
+        let Some(text) = text.strip_prefix(b"\"") else { return Some(Self::XgBoost) };
+        // The first key of each framework's JSON.
+        match text.split(|byte| *byte == b'"').next()? {
+            b"learner" | b"version" | b"Config" => Some(Self::XgBoost),
+            b"format" => Some(Self::Trees),
+            _ => Some(Self::CatBoost),
+        }
+    }
+}
+
+impl Ensemble {
+    /// Reads a model file of any of the formats.
+    pub fn from_bytes(bytes: &[u8]) -> Result<(Self, Format), ModelError> {
+        let format = Format::of(bytes).ok_or(ModelError::Unknown)?;
+        let ensemble = match format {
+            Format::LightGbm => {
+                let text = std::str::from_utf8(bytes).map_err(|error| ModelError::NotLightGbm {
+                    found: format!("text up to byte {}", error.valid_up_to()),
+                })?;
+                Self::from_lightgbm_text(text)
+            }
+            Format::XgBoost => Self::from_xgboost(bytes),
+            Format::CatBoost => Self::from_catboost(bytes),
+            Format::Trees => Self::from_trees_json(bytes),
+        };
+        Ok((ensemble?, format))
+    }
+}
