@@ -126,7 +126,7 @@ impl LineChart<'_> {
 }
 
 /// 1, 2 or 5 times a power of ten, for about four steps.
-fn tick_step(span: f64) -> f64 {
+pub(crate) fn tick_step(span: f64) -> f64 {
     let rough = (span / 4.0).max(1e-9);
     let power = 10f64.powf(rough.log10().floor());
     let scaled = rough / power;
@@ -195,7 +195,7 @@ pub fn loop_circle(title: &str, steps: &[LoopStep], center: &str, sub: &str) -> 
     svg
 }
 
-fn draw(svg: &mut String, text: std::fmt::Arguments<'_>) {
+pub(crate) fn draw(svg: &mut String, text: std::fmt::Arguments<'_>) {
     svg.write_fmt(text).expect("writing to a String cannot fail");
 }
 

@@ -12,7 +12,17 @@ pub fn number(value: f64) -> String {
         v if v >= 0.1 || v == 0.0 => 2,
         _ => 4,
     };
-    group(&format!("{value:.decimals$}"))
+    fixed(value, decimals)
+}
+
+/// As many decimals as all numbers of a chart have; NaN is a dash, and what rounds to nothing has no sign.
+pub(crate) fn fixed(value: f64, decimals: usize) -> String {
+    if !value.is_finite() {
+        return "–".to_owned();
+    }
+    let text = format!("{value:.decimals$}");
+    let nothing = !text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    group(if nothing { text.trim_start_matches('-') } else { &text })
 }
 
 pub fn percent(share: f64) -> String {
@@ -71,6 +81,9 @@ mod tests {
         assert_eq!(number(1234567.8), "1,234,568");
         assert_eq!(number(-1.239), "-1.24");
         assert_eq!(number(f64::NAN), "–");
+        assert_eq!(fixed(-0.0004, 3), "0.000");
+        assert_eq!(fixed(-1234.5678, 1), "-1,234.6");
+        assert_eq!(fixed(f64::INFINITY, 1), "–");
         assert_eq!(money(-1234.4, "USD"), "-1,234 USD");
         assert_eq!(percent(0.1234), "12.3 %");
         assert_eq!(encoded("team-a/taxi ü"), "team-a%2Ftaxi%20%C3%BC");

@@ -4,6 +4,7 @@
 
 mod assets;
 pub mod chart;
+pub mod explanation;
 mod format;
 mod live;
 
