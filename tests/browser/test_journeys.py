@@ -125,3 +125,27 @@ def test_a_rejection_shows_on_the_loop_page_without_a_reload(browser, colleague,
     assert state(api, 2) == "rejected"
     [rejected] = audit_rows(browser, url, "rejected")
     assert REJECTION in rejected
+
+
+def test_a_changed_value_moves_prediction_and_reasons(browser, url, until):
+    browser.get(f"{url}/endpoints/{MODEL}/explain")
+    prediction = lambda: browser.find_element(By.CSS_SELECTOR, "#answer .stats dd").text
+    before = prediction()
+    field = browser.find_element(By.NAME, "x.trip_distance")
+    field.clear()
+    field.send_keys("18.5")
+
+    def is_moved():
+        try:
+            return "trip_distance = 18.5" in browser.find_element(By.CSS_SELECTOR, "#answer svg").text
+        except StaleElementReferenceException:
+            return False
+
+    until(is_moved, "the waterfall of the new value")
+    assert prediction() != before
+    assert "x.trip_distance=18.5" in browser.current_url, "the row can be sent to somebody"
+    field = browser.find_element(By.NAME, "x.trip_distance")
+    assert field.get_property("value") == "18.5", "what was typed stays"
+    field.clear()
+    field.send_keys("far")
+    until(lambda: "is no number" in browser.find_element(By.ID, "answer").text, "the refusal of a word")

@@ -17,6 +17,7 @@ PAGES = {
     "version-to-decide": "/models/taxi-price/3",
     "endpoints": "/endpoints",
     "endpoint": "/endpoints/taxi-price",
+    "explain": "/endpoints/taxi-price/explain",
     "runs": "/experiments",
     "run": "/runs/{run}",
     "audit": "/audit",

@@ -11,7 +11,7 @@ use platform_loopfile::LoopFile;
 use platform_primitives::Fault;
 
 use crate::config::Config;
-use crate::{demo, import, server};
+use crate::{demo, explain, import, server};
 
 pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -66,6 +66,11 @@ pub enum Command {
     Import {
         #[command(subcommand)]
         command: ImportCommand,
+    },
+    /// Explain the rows of a file by a model file: exact Shapley values, without a server
+    Explain {
+        #[command(flatten)]
+        options: explain::Options,
     },
     /// Check a loop file
     Validate {
@@ -210,6 +215,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
             let options = import::Options { place, from, artifact_root, experiments, verify, dry_run, json };
             import::mlflow(options).await
         }
+        Command::Explain { options } => explain::run(&options),
         Command::Validate { file } => {
             let text = fs_err::read_to_string(&file)?;
             LoopFile::parse(&text)?;

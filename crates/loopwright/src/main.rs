@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod demo;
+mod explain;
 mod import;
 mod lock;
 mod ports;

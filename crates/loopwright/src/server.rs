@@ -7,6 +7,7 @@ use std::time::Duration;
 use group_environments::Environments;
 use group_evaluation::Evaluation;
 use group_experiments::Experiments;
+use group_explain::Explain;
 use group_lineage::Lineage;
 use group_loops::Loops;
 use group_monitoring::Monitoring;
@@ -141,6 +142,7 @@ struct Services {
     webhooks: Webhooks,
     serving: Serving,
     monitoring: Monitoring,
+    explain: Explain,
     lineage: Lineage,
     loops: Loops,
 }
@@ -222,6 +224,7 @@ impl Services {
             Arc::new(ports::LoggedPredictions(monitoring.clone())),
             &metrics,
         );
+        let explain = Explain::new(Arc::new(ports::ServedModels(serving.clone())));
         let lineage = Lineage::new(db.clone(), events.clone());
         let loops = Loops::new(
             db,
@@ -251,6 +254,7 @@ impl Services {
             webhooks,
             serving,
             monitoring,
+            explain,
             lineage,
             loops,
         })
@@ -268,6 +272,7 @@ impl Services {
             group_webhooks::group(&self.webhooks),
             group_serving::group(&self.serving, ui),
             group_monitoring::group(&self.monitoring, ui),
+            group_explain::group(&self.explain, ui),
             group_lineage::group(&self.lineage),
             group_loops::group(&self.loops, ui),
         ]

@@ -1,30 +1,13 @@
 //! Reading an MLflow model folder: which flavour, which file, which columns. Nothing in it is executed.
 
+use kernel_trees::Format;
 use serde::Deserialize;
 
 use crate::ServingError;
 use crate::model::{InputColumn, Signature};
 
-const SUPPORTED: &str = "supported are mlflow.lightgbm with a Booster (model.lgb) and mlflow.xgboost with a Booster or an \
-    XGBRegressor (model.ubj, model.json, model.xgb)";
-
-/// How the model file is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    LightGbm,
-    /// JSON or UBJSON, which its first bytes tell.
-    XgBoost,
-}
-
-impl Format {
-    /// The framework, as the Open Inference Protocol's metadata name it.
-    pub fn platform(self) -> &'static str {
-        match self {
-            Self::LightGbm => "lightgbm",
-            Self::XgBoost => "xgboost",
-        }
-    }
-}
+const SUPPORTED: &str = "supported are mlflow.lightgbm with a Booster (model.lgb), mlflow.xgboost with a Booster or an \
+    XGBRegressor (model.ubj, model.json, model.xgb) and mlflow.catboost with a CatBoostRegressor (model.cb)";
 
 /// What `MLmodel` says, as far as serving needs it.
 #[derive(Debug)]
@@ -46,12 +29,13 @@ struct MlModel {
 struct Flavors {
     lightgbm: Option<Flavor>,
     xgboost: Option<Flavor>,
+    catboost: Option<Flavor>,
 }
 
 #[derive(Deserialize)]
 struct Flavor {
     data: String,
-    #[serde(default)]
+    #[serde(default, alias = "model_type")]
     model_class: String,
 }
 
@@ -65,15 +49,18 @@ impl Package {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let model: MlModel =
             serde_saphyr::from_str(text).map_err(|error| format!("MLmodel is not readable: {error}"))?;
-        let (format, flavor) = match (model.flavors.lightgbm, model.flavors.xgboost) {
-            (Some(flavor), _) => (Format::LightGbm, flavor),
-            (None, Some(flavor)) => (Format::XgBoost, flavor),
-            (None, None) => return Err(format!("it has no lightgbm or xgboost flavour; {SUPPORTED}")),
+        let Flavors { lightgbm, xgboost, catboost } = model.flavors;
+        let known = [(Format::LightGbm, lightgbm), (Format::XgBoost, xgboost), (Format::CatBoost, catboost)];
+        let found = known.into_iter().find_map(|(format, flavor)| Some((format, flavor?)));
+        let Some((format, flavor)) = found else {
+            return Err(format!("it has no lightgbm, xgboost or catboost flavour; {SUPPORTED}"));
         };
         let plain = !flavor.data.contains("..") && !flavor.data.starts_with('/');
         let suffixes: &[&str] = match format {
             Format::LightGbm => &[".lgb"],
             Format::XgBoost => &[".ubj", ".json", ".xgb"],
+            Format::CatBoost => &[".cb", ".cbm", ".json"],
+            Format::Trees => &[".trees.json"],
         };
         if !plain || !suffixes.iter().any(|suffix| flavor.data.ends_with(suffix)) {
             let data = flavor.data;
@@ -84,7 +71,12 @@ impl Package {
         // Its predict answers classes, the Booster inside it probabilities.
         if flavor.model_class.ends_with("Classifier") {
             let class = flavor.model_class;
-            return Err(format!("its class is {class}; {SUPPORTED}: log `model.get_booster()`"));
+            let way = if format == Format::CatBoost { "" } else { ": log `model.get_booster()`" };
+            return Err(format!("its class is {class}; {SUPPORTED}{way}"));
+        }
+        // Of a `CatBoost` it answers raw scores, whatever the loss.
+        if format == Format::CatBoost && flavor.model_class != "CatBoostRegressor" {
+            return Err(format!("its class is {}; {SUPPORTED}", flavor.model_class));
         }
         let inputs = model.signature.and_then(|signature| signature.inputs);
         let inputs = inputs.ok_or_else(|| "it was logged without a signature".to_owned())?;
@@ -160,6 +152,20 @@ mod tests {
     }
 
     #[test]
+    fn of_catboost_regressors_are_served() {
+        let text = MLMODEL.replace("lightgbm:", "catboost:").replace("model.lgb", "model.cb");
+        let of = |class: &str| {
+            Package::parse(
+                &text.replace("model_class: lightgbm.basic.Booster", &format!("model_type: {class}")),
+            )
+        };
+        assert_eq!(of("CatBoostRegressor").unwrap().format, Format::CatBoost);
+        for class in ["CatBoostClassifier", "CatBoost"] {
+            assert!(of(class).unwrap_err().contains(class));
+        }
+    }
+
+    #[test]
     fn what_may_run_code_is_refused() {
         for (text, rule) in [
             (MLMODEL.replace("model.lgb", "model.pkl"), "may run code"),
@@ -169,7 +175,7 @@ mod tests {
                     "  lightgbm:\n    data: model.lgb\n    model_class: lightgbm.basic.Booster\n",
                     "",
                 ),
-                "no lightgbm or xgboost",
+                "no lightgbm, xgboost or catboost",
             ),
             (MLMODEL.replace("signature:", "other:"), "without a signature"),
             (MLMODEL.replace("\"long\"", "\"string\""), "number columns"),

@@ -1,5 +1,7 @@
 //! A loaded revision: the trees and what they take.
 
+use std::sync::Arc;
+
 use kernel_trees::Ensemble;
 
 use crate::model::Signature;
@@ -9,10 +11,14 @@ pub struct Runtime {
     pub revision: i64,
     pub(crate) platform: &'static str,
     pub signature: Signature,
-    pub(crate) ensemble: Ensemble,
+    pub(crate) ensemble: Arc<Ensemble>,
 }
 
 impl Runtime {
+    pub fn ensemble(&self) -> &Arc<Ensemble> {
+        &self.ensemble
+    }
+
     /// The first output of one row. Rows are in signature order.
     pub fn predict(&self, row: &[f64]) -> f64 {
         if self.ensemble.outputs() == 1 {

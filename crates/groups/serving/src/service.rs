@@ -16,7 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use serde_json::json;
 
 use crate::model::{Endpoint, Signature, Traffic};
-use crate::package::{Format, Package, in_feature_order};
+use crate::package::{Package, in_feature_order};
 use crate::ports::{ModelSource, PredictionSink};
 use crate::recorder::{Answered, Recorder};
 use crate::runtime::Runtime;
@@ -245,20 +245,16 @@ impl Serving {
         let refuse = |rule: String| ServingError::from((model, version, rule));
         let package = Package::parse(&String::from_utf8_lossy(&bytes)).map_err(refuse)?;
         let (digest, bytes) = self.source.read_file(model, version, &package.data).await?;
-        let ensemble = match package.format {
-            Format::LightGbm => {
-                let text = std::str::from_utf8(&bytes);
-                Ensemble::from_lightgbm_text(
-                    text.map_err(|_| refuse("its model file is not text".to_owned()))?,
-                )
-            }
-            Format::XgBoost => Ensemble::from_xgboost(&bytes),
-        };
-        let ensemble =
-            ensemble.map_err(|source| ServingError::Model { model: model.to_owned(), version, source })?;
+        let refused = |source| ServingError::Model { model: model.to_owned(), version, source };
+        let (ensemble, format) = Ensemble::from_bytes(&bytes).map_err(refused)?;
+        if format != package.format {
+            let (said, found) = (package.format.name(), format.name());
+            return Err(refuse(format!("its flavour is {said}, its file is one of {found}")));
+        }
+        ensemble.prepare();
         let names = ensemble.feature_names();
         let signature = in_feature_order(&package.inputs, names, ensemble.features()).map_err(refuse)?;
-        let platform = package.format.platform();
+        let (platform, ensemble) = (format.name(), Arc::new(ensemble));
         Ok((Arc::new(Runtime { revision: version, platform, signature, ensemble }), digest))
     }
 
@@ -272,6 +268,15 @@ impl Serving {
             outputs: champion.outputs(),
             platform: champion.platform,
         })
+    }
+
+    /// What answers on the endpoint: the champion, or a version that is served there.
+    pub fn runtime(&self, name: &str, version: Option<&str>) -> Result<Arc<Runtime>> {
+        let snapshot = self.snapshot(name)?;
+        match version {
+            None => Ok(Arc::clone(&snapshot.champion)),
+            Some(version) => snapshot.revision(version).cloned().ok_or_else(|| not_served(name, version)),
+        }
     }
 
     /// Whether this version answers on the endpoint.

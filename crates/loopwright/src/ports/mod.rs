@@ -1,6 +1,7 @@
 //! The groups' ports, each answered by another group's service. Translates; decides nothing.
 
 mod builds;
+mod explained;
 mod files;
 mod governance;
 mod models;
@@ -19,6 +20,7 @@ use group_serving::Serving;
 use platform_blobs::Blobs;
 use platform_primitives::{Failure, Fault};
 
+pub use explained::ServedModels;
 pub use files::RegisteredFiles;
 pub use governance::{RecordedRuns, StoredVersions};
 pub use models::{LoggedRuns, TrackedRuns};

@@ -1,4 +1,4 @@
-//! Tables in Parquet: reading what users and jobs write, writing what jobs read.
+//! Tables in Parquet: reading what users and jobs write, writing what jobs read; Arrow files out.
 //!
 //! A [`Table`] is whole in memory and narrow in types: numbers (NaN is missing), texts and times. That is all
 //! that training sets, baselines and prediction segments need.
@@ -9,7 +9,7 @@ mod write;
 use platform_primitives::{ErrorKind, Fault, Timestamp};
 
 pub use read::read_parquet;
-pub use write::write_parquet;
+pub use write::{write_arrow, write_parquet};
 
 /// One column; all columns of a table have the same length.
 #[derive(Debug, Clone, PartialEq)]

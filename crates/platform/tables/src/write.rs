@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow_ipc::writer::FileWriter;
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -10,18 +11,29 @@ use crate::{Column, Table, TableError};
 
 /// The table as one Parquet file, zstd; the same table gives the same bytes.
 pub fn write_parquet(table: &Table) -> Result<Vec<u8>, TableError> {
-    let fields: Vec<Field> =
-        table.columns.iter().map(|(name, column)| Field::new(name, kind(column), true)).collect();
-    let schema = Arc::new(Schema::new(fields));
-    let arrays: Vec<ArrayRef> = table.columns.iter().map(|(_, column)| array(column)).collect();
-    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
+    let batch = batch(table)?;
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by("loopwright".to_owned())
         .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
     writer.write(&batch)?;
     Ok(writer.into_inner()?)
+}
+
+/// The table as one Arrow IPC file (Feather, version 2), without compression.
+pub fn write_arrow(table: &Table) -> Result<Vec<u8>, TableError> {
+    let batch = batch(table)?;
+    let mut writer = FileWriter::try_new(Vec::new(), &batch.schema())?;
+    writer.write(&batch)?;
+    Ok(writer.into_inner()?)
+}
+
+fn batch(table: &Table) -> Result<RecordBatch, TableError> {
+    let fields: Vec<Field> =
+        table.columns.iter().map(|(name, column)| Field::new(name, kind(column), true)).collect();
+    let arrays: Vec<ArrayRef> = table.columns.iter().map(|(_, column)| array(column)).collect();
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
 }
 
 fn kind(column: &Column) -> DataType {

@@ -10,8 +10,11 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
+/// The style sheet of all pages, for pages that stand alone.
+pub const STYLE: &str = include_str!("../assets/style.css");
+
 const FILES: [(&str, &str, &str); 13] = [
-    ("style.css", CSS, include_str!("../assets/style.css")),
+    ("style.css", CSS, STYLE),
     ("runs.css", CSS, include_str!("../assets/runs.css")),
     ("uplot.min.css", CSS, include_str!("../assets/vendor/uplot-1.6.32/uplot.min.css")),
     ("live.js", JS, include_str!("../assets/live.js")),

@@ -19,6 +19,7 @@ use platform_web::dialect::Dialect;
 use platform_web::{Access, Routes, Surface};
 use serde::Serialize;
 
+pub use assets::STYLE;
 pub use format::{count, encoded, money, number, percent, short_time};
 
 /// Pages for the `Accept: text/html` world.

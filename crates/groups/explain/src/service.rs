@@ -1,0 +1,106 @@
+//! Explaining what answers on endpoints. An explainer is made once for a model and kept while it is served.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use crate::ExplainError;
+use crate::explainer::Explainer;
+use crate::model::Explanations;
+use crate::ports::{Endpoints, Served};
+
+type Result<T> = std::result::Result<T, ExplainError>;
+
+/// Numbers that an answer may hold: rows × outputs × features.
+const MOST_NUMBERS: usize = 4 << 20;
+/// Rows of a background that a request brings.
+pub(crate) const MOST_BACKGROUND: usize = 1_000;
+/// So few rows are explained where the request is; more do not keep others waiting.
+const FEW: usize = 8;
+/// Explainers that are kept.
+const KEPT: usize = 64;
+
+#[derive(Clone)]
+pub struct Explain {
+    endpoints: Arc<dyn Endpoints>,
+    /// By endpoint and version.
+    ready: Arc<Mutex<HashMap<(String, String), Arc<Explainer>>>>,
+    /// Tables against a background take much memory: one request at a time makes them.
+    tables: Arc<Semaphore>,
+}
+
+/// What explains an endpoint, and what it is.
+#[derive(Clone)]
+pub(crate) struct Ready {
+    pub served: Served,
+    pub explainer: Arc<Explainer>,
+}
+
+impl Explain {
+    pub fn new(endpoints: Arc<dyn Endpoints>) -> Self {
+        Self { endpoints, ready: Arc::default(), tables: Arc::new(Semaphore::new(1)) }
+    }
+
+    pub(crate) fn ready(&self, endpoint: &str, version: Option<&str>) -> Result<Ready> {
+        let served = self.endpoints.served(endpoint, version)?;
+        let key = (endpoint.to_owned(), served.version.clone());
+        let found = self.kept().get(&key).cloned();
+        if let Some(explainer) = found.filter(|kept| Arc::ptr_eq(kept.model(), &served.ensemble)) {
+            return Ok(Ready { served, explainer });
+        }
+        let names = served.inputs.iter().map(|input| input.name.clone()).collect();
+        let explainer = Arc::new(Explainer::new(Arc::clone(&served.ensemble), names)?);
+        let mut kept = self.kept();
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(key, Arc::clone(&explainer));
+        Ok(Ready { served, explainer })
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Arc<Explainer>>> {
+        // What is kept is whole at any moment.
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Explains whole rows, path-dependent, or against the rows of a background.
+    pub(crate) async fn explain(
+        &self,
+        ready: &Ready,
+        rows: Vec<f64>,
+        background: Option<Vec<f64>>,
+    ) -> Result<Explanations> {
+        let width = ready.explainer.features().len().max(1);
+        let numbers = rows.len() * ready.served.ensemble.scores();
+        if numbers > MOST_NUMBERS {
+            let most = MOST_NUMBERS / (width * ready.served.ensemble.scores());
+            let count = rows.len() / width;
+            return Err(ExplainError::request(format!(
+                "the request has {count} rows, of this model at most {most}"
+            )));
+        }
+        let Some(background) = background else {
+            if rows.len() <= FEW * width {
+                return ready.explainer.explain(rows);
+            }
+            let explainer = Arc::clone(&ready.explainer);
+            return apart(move || explainer.explain(rows)).await;
+        };
+        let permit = Arc::clone(&self.tables).acquire_owned().await;
+        let (model, features) = (Arc::clone(&ready.served.ensemble), ready.explainer.features().to_vec());
+        apart(move || {
+            let _permit = permit;
+            Explainer::against(model, features, &background)?.explain(rows)
+        })
+        .await
+    }
+}
+
+/// Work that must not hold up the answers of others.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}

@@ -1,0 +1,198 @@
+//! The page that explains a row of an endpoint: change a value, and see the prediction and its reasons move.
+
+use std::collections::HashMap;
+
+use axum::extract::{Path, Query, State};
+use axum::response::Html;
+use platform_auth::Permission::Predict;
+use platform_ui::explanation::{Factor, Waterfall};
+use platform_ui::{PageHead, Ui, encoded, percent};
+use platform_web::dialect::{Dialect, PageResult};
+use platform_web::{Access, Routes, Surface};
+use serde::Serialize;
+
+use crate::Explain;
+use crate::model::Explanations;
+use crate::reasons::{Direction, MOST, Reason, reasons};
+use crate::report::shown;
+use crate::rows::check;
+
+pub(crate) const TEMPLATES: &[(&str, &str)] = &[("explain/row.html", include_str!("../templates/row.html"))];
+
+/// Factors that a waterfall shows.
+const FACTORS: usize = 12;
+
+#[derive(Clone)]
+struct Pages {
+    service: Explain,
+    ui: Ui,
+}
+
+pub(crate) fn surface(service: &Explain, ui: &Ui) -> Surface {
+    Routes::new(Dialect::Page)
+        .get("/endpoints/{name}/explain", Access::Needs(Predict), row)
+        .with_state(Pages { service: service.clone(), ui: ui.clone() })
+}
+
+/// One row, output by output: base, what each value added, score.
+pub(crate) fn waterfall(explanations: &Explanations, output: usize, row: usize, most: usize) -> Waterfall {
+    let own = &explanations.outputs[output];
+    let factor = |(feature, contribution): (usize, &f64)| Factor {
+        name: explanations.features[feature].clone(),
+        value_text: shown(explanations.row(row)[feature]),
+        contribution: *contribution,
+    };
+    Waterfall {
+        title: format!("How the score of row {row} comes about"),
+        base: own.base,
+        base_label: "expected score".to_owned(),
+        score: own.scores[row],
+        score_label: "score".to_owned(),
+        factors: explanations.values(output, row).iter().enumerate().map(factor).collect(),
+        most,
+    }
+}
+
+#[derive(Serialize)]
+struct FieldView {
+    name: String,
+    value: String,
+    is_whole: bool,
+    is_required: bool,
+    error: String,
+}
+
+#[derive(Serialize)]
+struct OutputView {
+    label: String,
+    is_shown: bool,
+}
+
+#[derive(Serialize)]
+struct ReasonView {
+    feature: String,
+    value: String,
+    contribution: String,
+    share: String,
+}
+
+impl From<Reason> for ReasonView {
+    fn from(reason: Reason) -> Self {
+        Self {
+            feature: reason.feature,
+            value: shown(reason.value.unwrap_or(f64::NAN)),
+            contribution: format!("{:+.4}", reason.contribution),
+            share: percent(reason.share),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct RowView {
+    name: String,
+    version: String,
+    fields: Vec<FieldView>,
+    outputs: Vec<OutputView>,
+    output: usize,
+    is_answered: bool,
+    prediction: String,
+    score: String,
+    base: String,
+    chart: String,
+    up: Vec<ReasonView>,
+    down: Vec<ReasonView>,
+    example: String,
+}
+
+/// Values stand in the address as `x.NAME`, so that a row can be sent to somebody.
+async fn row(
+    State(pages): State<Pages>,
+    Path(name): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> PageResult<Html<String>> {
+    let ready = pages.service.ready(&name, None)?;
+    let outputs = ready.served.ensemble.scores();
+    let output = query.get("output").and_then(|text| text.parse().ok()).filter(|output| *output < outputs);
+    let output = output.unwrap_or(0);
+    let middle = ready.explainer.middle();
+    let mut values = Vec::with_capacity(middle.len());
+    let mut fields = Vec::with_capacity(middle.len());
+    for (input, middle) in ready.served.inputs.iter().zip(middle) {
+        let given = query.get(&format!("x.{}", input.name)).map(|text| text.trim());
+        let middle = if input.is_whole { middle.round() } else { short(middle) };
+        let (value, error) = match given {
+            None => (middle, String::new()),
+            Some("") => (f64::NAN, String::new()),
+            Some(text) => match text.parse::<f64>() {
+                Ok(value) => (value, String::new()),
+                Err(_) => (f64::NAN, format!("{text:?} is no number")),
+            },
+        };
+        let error = if error.is_empty() { check(input, value).err().unwrap_or_default() } else { error };
+        fields.push(FieldView {
+            name: input.name.clone(),
+            value: given.map_or_else(|| middle.to_string(), str::to_owned),
+            is_whole: input.is_whole,
+            is_required: input.is_required,
+            error,
+        });
+        values.push(value);
+    }
+    let mut view = RowView {
+        example: example(
+            &name,
+            &ready.served.inputs.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(),
+            &values,
+        ),
+        name: name.clone(),
+        version: ready.served.version.clone(),
+        outputs: (0..outputs)
+            .map(|number| OutputView { label: format!("output {number}"), is_shown: number == output })
+            .collect(),
+        output,
+        is_answered: fields.iter().all(|field| field.error.is_empty()),
+        fields,
+        prediction: String::new(),
+        score: String::new(),
+        base: String::new(),
+        chart: String::new(),
+        up: Vec::new(),
+        down: Vec::new(),
+    };
+    if view.is_answered {
+        let explanations = pages.service.explain(&ready, values, None).await?;
+        let own = &explanations.outputs[output];
+        let predicted: Vec<String> = explanations.predicted(0).iter().copied().map(shown).collect();
+        view.prediction = predicted.join(", ");
+        (view.score, view.base) = (shown(own.scores[0]), shown(own.base));
+        view.chart = waterfall(&explanations, output, 0, FACTORS).svg();
+        let of = |direction| {
+            reasons(&explanations, output, 0, direction, MOST).into_iter().map(ReasonView::from).collect()
+        };
+        (view.up, view.down) = (of(Direction::Up), of(Direction::Down));
+    }
+    let head = PageHead {
+        section: "endpoints",
+        path: format!("/endpoints/{}/explain", encoded(&name)),
+        title: format!("Explain a row of {name}"),
+    };
+    Ok(pages.ui.page("explain/row.html", &head, &view)?)
+}
+
+/// With five figures: nobody types more.
+fn short(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
+}
+
+fn example(endpoint: &str, names: &[&str], values: &[f64]) -> String {
+    let fields: serde_json::Map<String, serde_json::Value> = names
+        .iter()
+        .zip(values)
+        .map(|(name, value)| ((*name).to_owned(), serde_json::json!(value)))
+        .collect();
+    let body = serde_json::json!({"instances": [fields]});
+    format!(
+        "curl -s http://127.0.0.1:8600/v1/models/{}:explain -H 'Content-Type: application/json' -d '{body}'",
+        encoded(endpoint)
+    )
+}

@@ -1,0 +1,165 @@
+//! `loopwright explain`: explains a file of rows by a model file, without a server.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use group_explain::{Explainer, Explanations, Report, Table, html, parse_csv, text};
+use kernel_trees::Ensemble;
+use platform_tables::{Column, read_parquet, write_arrow};
+
+use crate::cli::{CommandError, note};
+
+/// Files of a model folder, as MLflow's flavours and our converter write them.
+const MODEL_FILES: [&str; 8] = [
+    "model.lgb",
+    "model.txt",
+    "model.ubj",
+    "model.xgb",
+    "model.json",
+    "model.cb",
+    "model.cbm",
+    "model.trees.json",
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Importance, and the rows asked for
+    Text,
+    /// What the server's explain call answers
+    Json,
+    /// A column per feature, with base, score and prediction
+    Arrow,
+    /// A page of charts that needs nothing else
+    Html,
+}
+
+#[derive(clap::Args, Clone)]
+pub struct Options {
+    /// A model file (LightGBM text, XGBoost JSON or UBJSON, CatBoost JSON or cbm, .trees.json), or an MLflow model's folder
+    model: PathBuf,
+    /// Rows: Parquet, or CSV with a line of names
+    data: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Where to, instead of standard output
+    #[arg(long, short)]
+    output: Option<PathBuf>,
+    /// Rows, like DATA, that an unknown value is taken from; without it the values are path-dependent
+    #[arg(long)]
+    background: Option<PathBuf>,
+    /// A row to show by itself, from 0; may be given again
+    #[arg(long = "row")]
+    rows: Vec<usize>,
+    /// Features shown
+    #[arg(long, default_value_t = 20)]
+    most: usize,
+}
+
+pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
+    let path = model_file(&options.model)?;
+    let (ensemble, _) = Ensemble::from_bytes(&fs_err::read(&path)?)
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let data = table(&options.data)?;
+    let features = features(&ensemble, &data, &options.data)?;
+    let rows = data.rows(&features)?;
+    if let Some(row) = options.rows.iter().find(|row| **row >= data.count) {
+        return Err(
+            format!("row {row} is not there: {} has {} rows", options.data.display(), data.count).into()
+        );
+    }
+    let model = Arc::new(ensemble);
+    let explainer = match &options.background {
+        None => Explainer::new(model, features),
+        Some(path) => {
+            let background = table(path)?.rows(&features)?;
+            Explainer::against(model, features, &background)
+        }
+    }?;
+    let explanations = explainer.explain(rows)?;
+    let (model, data) = (options.model.display().to_string(), options.data.display().to_string());
+    let report = Report { model: &model, data: &data, rows: &options.rows, most: options.most };
+    let bytes = match options.format {
+        Format::Text => text(&report, &explanations).into_bytes(),
+        Format::Html => html(&report, &explanations).into_bytes(),
+        Format::Json => serde_json::to_vec(&group_explain::json(&explanations))?,
+        Format::Arrow => write_arrow(&arrow(&explanations)?)?,
+    };
+    match &options.output {
+        Some(path) => {
+            fs_err::write(path, bytes)?;
+            note(&format!("{} rows explained in {}", explanations.count(), path.display()));
+        }
+        None => {
+            let mut out = std::io::stdout().lock();
+            out.write_all(&bytes)?;
+            out.flush()?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn model_file(path: &Path) -> Result<PathBuf, CommandError> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let found = MODEL_FILES.into_iter().map(|name| path.join(name)).find(|file| file.is_file());
+    found.ok_or_else(|| {
+        format!("{} holds no model file: expected one of {}", path.display(), MODEL_FILES.join(", ")).into()
+    })
+}
+
+/// Columns of numbers; others are passed over.
+fn table(path: &Path) -> Result<Table, CommandError> {
+    let bytes = fs_err::read(path)?;
+    if !bytes.starts_with(b"PAR1") {
+        let text = String::from_utf8(bytes)
+            .map_err(|_| format!("{} is neither Parquet nor text with commas", path.display()))?;
+        return Ok(parse_csv(&text)?);
+    }
+    let table = read_parquet(bytes.into())?;
+    let columns =
+        table.columns().iter().filter_map(|(name, _)| Some((name.clone(), table.reals(name).ok()?)));
+    Ok(Table { columns: columns.collect(), count: table.rows() })
+}
+
+/// The model's names; where it has none, the file's columns must be its features.
+fn features(model: &Ensemble, data: &Table, path: &Path) -> Result<Vec<String>, CommandError> {
+    if let Some(names) = model.feature_names() {
+        return Ok(names.to_vec());
+    }
+    if data.columns.len() != model.features() {
+        return Err(format!(
+            "{} has {} columns of numbers, and the model names none of its {} features",
+            path.display(),
+            data.columns.len(),
+            model.features()
+        )
+        .into());
+    }
+    Ok(data.columns.iter().map(|(name, _)| name.clone()).collect())
+}
+
+fn arrow(explanations: &Explanations) -> Result<platform_tables::Table, CommandError> {
+    let (width, several) = (explanations.features.len(), explanations.outputs.len() > 1);
+    let mut columns = Vec::new();
+    for (output, own) in explanations.outputs.iter().enumerate() {
+        let named = |name: &str| if several { format!("{name}#{output}") } else { name.to_owned() };
+        for (feature, name) in explanations.features.iter().enumerate() {
+            let values = own.values.iter().skip(feature).step_by(width.max(1)).copied().collect();
+            columns.push((named(name), Column::Real(values)));
+        }
+        columns.push((named("base"), Column::Real(vec![own.base; explanations.count()])));
+        columns.push((named("score"), Column::Real(own.scores.clone())));
+    }
+    let outputs = explanations.predictions.len() / explanations.count().max(1);
+    for output in 0..outputs {
+        let name = if outputs > 1 { format!("prediction#{output}") } else { "prediction".to_owned() };
+        let values = explanations.predictions.iter().skip(output).step_by(outputs).copied().collect();
+        columns.push((name, Column::Real(values)));
+    }
+    Ok(platform_tables::Table::new(columns)?)
+}
