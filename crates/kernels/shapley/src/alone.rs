@@ -172,7 +172,36 @@ impl<T: Real, const W: usize> Compiler<'_, T, W> {
             self.alone.splits[*split].children[*side] = (splits + leaf) as u32;
         }
         self.alone.places = splits + self.leaves.len();
+        self.alone.by_level();
         self.alone
+    }
+}
+
+impl<T, const W: usize> Alone<T, W> {
+    /// Level by level: what is calculated in turn then seldom waits for what is calculated just before.
+    fn by_level(&mut self) {
+        let splits = std::mem::take(&mut self.splits);
+        let mut numbers = vec![0u32; splits.len()];
+        let mut order = if splits.is_empty() { Vec::new() } else { vec![0usize] };
+        let mut next = 0;
+        while let Some(split) = order.get(next).copied() {
+            numbers[split] = next as u32;
+            order.extend(
+                splits[split]
+                    .children
+                    .iter()
+                    .map(|child| *child as usize)
+                    .filter(|child| *child < splits.len()),
+            );
+            next += 1;
+        }
+        let number_of = |place: u32| numbers.get(place as usize).copied().unwrap_or(place);
+        let mut splits: Vec<Option<Split<T>>> = splits.into_iter().map(Some).collect();
+        self.splits = order.into_iter().filter_map(|split| splits[split].take()).collect();
+        for split in &mut self.splits {
+            split.above = number_of(split.above);
+            split.children = split.children.map(number_of);
+        }
     }
 }
 
