@@ -4,10 +4,11 @@
 # ///
 """Path-dependent Shapley values beside XGBoost's own, one thread against one thread.
 
-    uv run benches/shapley/side_by_side.py [--depths 6,8] [--rows 2000] [--trees 500] [--rounds 3]
+    uv run benches/shapley/side_by_side.py [--depths 6,8] [--rows 2000] [--trees 500] [--rounds 3] [--interactions]
 
 Trains a binary model of 40 features with 2 % missing values, explains the same rows with both in turn, and prints rows a second of one
 thread (the median of the rounds), their ratio, and the largest difference; then microseconds of a row alone. All times are without reading the model.
+With --interactions: the matrices of XGBoost's pred_interactions instead, of many rows only.
 
 A second table is of values against a background of 100 rows, beside shap's own, and against 10,000 rows.
 """
@@ -28,11 +29,11 @@ FEATURES = 40
 ROOT = Path(__file__).parents[2]
 
 
-def program():
-    command = ["cargo", "build", "--release", "--package", "kernel-shapley", "--example", "explain", "--message-format", "json"]
+def program(name):
+    command = ["cargo", "build", "--release", "--package", "kernel-shapley", "--example", name, "--message-format", "json"]
     lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
     built = [json.loads(line).get("executable") for line in lines]
-    return next(path for path in built if path and path.endswith("/explain"))
+    return next(path for path in built if path and path.endswith(f"/{name}"))
 
 
 def main():
@@ -41,16 +42,22 @@ def main():
     parser.add_argument("--rows", type=int, default=2_000)
     parser.add_argument("--trees", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--interactions", action="store_true")
     args = parser.parse_args()
-    ours = program()
+    ours = program("interactions" if args.interactions else "explain")
+    asked = {"pred_interactions": True} if args.interactions else {"pred_contribs": True}
     random = np.random.default_rng(1)
     x = random.standard_normal((60_000, FEATURES)).astype(np.float32)
     x[random.random(x.shape) < 0.02] = np.nan
     z = np.nan_to_num(x)
     y = z[:, 0] + z[:, 1] * z[:, 2] + np.sin(3 * z[:, 3]) + (z[:, 4] > 0.5) * z[:, 5] + 0.3 * z[:, 6:].sum(1) / 6
     y = (y + random.standard_normal(len(y)) > 0).astype(int)
-    print("| depth | xgboost 3.4.1 rows/s | loopwright rows/s | ratio | largest difference | a row alone, xgboost µs | loopwright µs | ratio | model read ms |")
-    print("|" + "---|" * 9)
+    columns = ["depth", "xgboost 3.4.1 rows/s", "loopwright rows/s", "ratio", "largest difference"]
+    if not args.interactions:
+        columns += ["a row alone, xgboost µs", "loopwright µs", "ratio"]
+    columns.append("model read ms")
+    print(f"| {' | '.join(columns)} |")
+    print("|" + "---|" * len(columns))
     boosters = {}
     for depth in map(int, args.depths.split(",")):
         params = {"objective": "binary:logistic", "max_depth": depth, "eta": 0.1, "nthread": 2, "tree_method": "hist"}
@@ -66,12 +73,12 @@ def main():
             for _ in range(args.rounds):
                 data = xgboost.DMatrix(rows, nthread=1)
                 started = time.perf_counter()
-                theirs = booster.predict(data, pred_contribs=True)
+                theirs = booster.predict(data, **asked)
                 rates["theirs"].append(len(rows) / (time.perf_counter() - started))
                 printed = subprocess.run([ours, model, given, answer], check=True, capture_output=True, text=True).stdout.split()
                 rates["ours"].append(len(rows) / float(printed[3]))
             alone = []
-            for place in range(300):
+            for place in range(0 if args.interactions else 300):
                 row = xgboost.DMatrix(rows[place : place + 1], nthread=1)
                 started = time.perf_counter()
                 booster.predict(row, pred_contribs=True)
@@ -79,9 +86,14 @@ def main():
             found = np.fromfile(answer, "<f8").reshape(theirs.shape)
         gap = np.abs(found - theirs).max()
         theirs, mine = (statistics.median(rates[who]) for who in ("theirs", "ours"))
-        read, own, other = float(printed[1]) * 1e3, float(printed[4]), statistics.median(alone)
-        together = f"{theirs:,.0f} | {mine:,.0f} | {mine / theirs:.1f} | {gap:.1e}"
-        print(f"| {depth} | {together} | {other:,.0f} | {own:,.0f} | {other / own:.1f} | {read:.0f} |", flush=True)
+        cells = [f"{depth}", f"{theirs:,.0f}", f"{mine:,.0f}", f"{mine / theirs:.1f}", f"{gap:.1e}"]
+        if alone:
+            own, other = float(printed[4]), statistics.median(alone)
+            cells += [f"{other:,.0f}", f"{own:,.0f}", f"{other / own:.1f}"]
+        cells.append(f"{float(printed[1]) * 1e3:.0f}")
+        print(f"| {' | '.join(cells)} |", flush=True)
+    if args.interactions:
+        return
     print("\n| depth | shap 0.54.1 rows/s, 100 rows of background | loopwright rows/s (tables, s) | ratio | with 10,000 rows | largest difference |")
     print("|" + "---|" * 6)
     for depth, booster in boosters.items():

@@ -7,16 +7,18 @@
 //! whatever the background. The factorials are integrals of tᵃ⁻¹(1−t)ᵇ, with which a table is a product over features, point by
 //! point of a quadrature that is exact.
 
-mod leaf;
+pub(crate) mod leaf;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
 use std::borrow::Borrow;
+use std::sync::OnceLock;
 
 use kernel_trees::{Ensemble, Step, Tree};
 
 use crate::ExplainError;
 use crate::block::{BLOCKS, LANES, Lanes, Real, Test};
+use crate::interactions::Tallies;
 use crate::path::MAX_DEPTH;
 use crate::quadrature::{Point, gauss_legendre};
 use leaf::Leaf;
@@ -24,7 +26,7 @@ use leaf::Leaf;
 /// A set of features is the bits of a word.
 pub(crate) const MOST_FEATURES: usize = 64;
 /// Features of a leaf that gets a table: 2⁸ sets.
-const MOST_IN_TABLE: usize = 8;
+pub(crate) const MOST_IN_TABLE: usize = 8;
 /// Numbers of all tables; leaves beyond are calculated from the counts of sets.
 const MOST_NUMBERS: usize = 160 << 20;
 /// Sums of so many trees are taken with the floats of the model before they are added up with 64 bits.
@@ -41,10 +43,10 @@ pub(crate) struct Split<T> {
 /// A tree; edge number 2k leads to the left of split k, 2k + 1 to its right.
 #[derive(Debug)]
 pub(crate) struct Shape<T> {
-    output: usize,
+    pub output: usize,
     /// What stands above a split is before it.
-    splits: Vec<Split<T>>,
-    leaves: Vec<Leaf>,
+    pub splits: Vec<Split<T>>,
+    pub leaves: Vec<Leaf>,
 }
 
 /// What a tree's look-up works on.
@@ -66,26 +68,29 @@ pub(crate) struct Rows<'r, T> {
 #[derive(Debug)]
 pub struct Interventional<M> {
     model: M,
-    base: Vec<f64>,
-    form: Form,
+    pub(crate) base: Vec<f64>,
+    pub(crate) form: Form,
+    /// Its rows, of which interactions count more than values need.
+    pub(crate) background: Vec<f64>,
+    pub(crate) tallies: OnceLock<Tallies>,
 }
 
 /// With the floats of the model's framework.
 #[derive(Debug)]
-enum Form {
+pub(crate) enum Form {
     Single(Tables<f32>),
     Double(Tables<f64>),
 }
 
 #[derive(Debug)]
-struct Tables<T> {
-    shapes: Vec<Shape<T>>,
+pub(crate) struct Tables<T> {
+    pub shapes: Vec<Shape<T>>,
     numbers: Vec<T>,
 }
 
 impl<M: Borrow<Ensemble>> Interventional<M> {
     /// `background` holds whole rows. O(trees × leaves × (rows + 2ᵘ u²)) for u features on a path; memory of up to 8·2⁸ numbers per leaf, at
-    /// most 640 MB of 32-bit or 1.3 GB of 64-bit floats.
+    /// most 640 MB of 32-bit or 1.3 GB of 64-bit floats; and a copy of the background.
     pub fn new(shared: M, background: &[f64]) -> Result<Self, ExplainError> {
         let model = shared.borrow();
         let count = background.len().checked_div(model.features()).unwrap_or(0);
@@ -98,10 +103,11 @@ impl<M: Borrow<Ensemble>> Interventional<M> {
             true => Form::Single(Tables::new(model, background, &mut base)?),
             false => Form::Double(Tables::new(model, background, &mut base)?),
         };
-        Ok(Self { model: shared, base, form })
+        let background = background.to_vec();
+        Ok(Self { model: shared, base, form, background, tallies: OnceLock::new() })
     }
 
-    fn model(&self) -> &Ensemble {
+    pub(crate) fn model(&self) -> &Ensemble {
         self.model.borrow()
     }
 
@@ -164,7 +170,7 @@ impl<M: Borrow<Ensemble>> Interventional<M> {
 }
 
 /// Rows by block and feature; the last block is filled up with zeros.
-fn columns<T: Real>(model: &Ensemble, rows: &[f64]) -> Vec<Lanes<T>> {
+pub(crate) fn columns<T: Real>(model: &Ensemble, rows: &[f64]) -> Vec<Lanes<T>> {
     let features = model.features();
     let blocks = (rows.len() / features).div_ceil(LANES);
     let mut columns = vec![[T::default(); LANES]; blocks * features];
@@ -247,7 +253,7 @@ impl<T: Real> Tables<T> {
 
 impl<T: Real> Shape<T> {
     /// By edge and block, as [`Rows::marks`].
-    fn mark(&self, tree: &Tree, columns: &[Lanes<T>], features: usize, marks: &mut [u32]) {
+    pub fn mark(&self, tree: &Tree, columns: &[Lanes<T>], features: usize, marks: &mut [u32]) {
         let blocks = columns.len() / features;
         for (number, split) in self.splits.iter().enumerate() {
             for (block, columns) in columns.chunks(features).enumerate() {

@@ -110,19 +110,19 @@ pub(crate) fn has_wide() -> bool {
 }
 
 #[derive(Debug)]
-struct Split<T> {
-    feature: u32,
-    test: Test<T>,
-    children: [Child; 2],
+pub(crate) struct Split<T> {
+    pub feature: u32,
+    pub test: Test<T>,
+    pub children: [Child; 2],
 }
 
 /// An edge below a split; its number is twice the split's, plus its side.
 #[derive(Debug, Clone, Copy)]
-struct Child {
+pub(crate) struct Child {
     /// The edge above that belongs to the same feature.
-    above: Option<u32>,
+    pub above: Option<u32>,
     /// `None` when the edge ends at a leaf.
-    split: Option<u32>,
+    pub split: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -135,19 +135,19 @@ pub(crate) enum Test<T> {
 
 #[derive(Debug)]
 pub(crate) struct Plan<T> {
-    trees: Vec<Compiled<T>>,
+    pub trees: Vec<Compiled<T>>,
 }
 
 #[derive(Debug)]
-struct Compiled<T> {
-    points: usize,
-    output: usize,
+pub(crate) struct Compiled<T> {
+    pub points: usize,
+    pub output: usize,
     /// In the order of a walk, the root first; empty when the tree is one leaf.
-    splits: Vec<Split<T>>,
+    pub splits: Vec<Split<T>>,
     /// By edge, for each point: what the products above are multiplied with while the row takes all splits of the feature, when it
     /// leaves, when it has left; then the weight in the feature's value in the first two cases. At a leaf its value is multiplied in,
     /// and the last two are weights of the products above.
-    constants: Vec<T>,
+    pub constants: Vec<T>,
 }
 
 /// What a walk through a tree works on.

@@ -13,10 +13,12 @@ use kernel_trees::{Ensemble, Step, Tree};
 use crate::background::MOST_FEATURES;
 use crate::block::{BLOCKS, LANES, Lanes, MOST_POINTS, Real};
 use crate::quadrature::{Point, gauss_legendre};
-use crate::{alone, block};
+use crate::{alone, block, interactions};
 
 /// Trees are walked by recursion.
 pub(crate) const MAX_DEPTH: usize = 1_024;
+/// A level of a block takes kilobytes of the stack; deeper trees are walked row by row.
+const MOST_LEVELS: usize = 64;
 /// So many rows cost less one by one than as a block.
 const FEW: usize = 4;
 
@@ -41,32 +43,33 @@ pub enum ExplainError {
 pub struct PathDependent<M> {
     model: M,
     /// By how many points.
-    quadratures: Vec<Vec<Point>>,
+    pub(crate) quadratures: Vec<Vec<Point>>,
     /// Points that a tree needs.
-    points: Vec<usize>,
+    pub(crate) points: Vec<usize>,
     /// What the model expects of a row of which nothing is known, by output.
-    base: Vec<f64>,
-    depth: usize,
-    /// Unless a path has too many different features for them.
-    plans: Option<Plans>,
+    pub(crate) base: Vec<f64>,
+    pub(crate) depth: usize,
+    /// Unless a tree is too deep for them, or a path has too many different features.
+    pub(crate) plans: Option<Plans>,
 }
 
 /// With the floats of the model's framework, each made when it is first asked for.
 #[derive(Debug)]
-enum Plans {
+pub(crate) enum Plans {
     Single(PlansOf<f32>),
     Double(PlansOf<f64>),
 }
 
 #[derive(Debug)]
-struct PlansOf<T> {
+pub(crate) struct PlansOf<T> {
     alone: OnceLock<alone::Plan<T>>,
     blocks: OnceLock<block::Plan<T>>,
+    pub(crate) pairs: OnceLock<interactions::Plan<T>>,
 }
 
 impl<T> Default for PlansOf<T> {
     fn default() -> Self {
-        Self { alone: OnceLock::new(), blocks: OnceLock::new() }
+        Self { alone: OnceLock::new(), blocks: OnceLock::new(), pairs: OnceLock::new() }
     }
 }
 
@@ -87,14 +90,14 @@ impl<M: Borrow<Ensemble>> PathDependent<M> {
         }
         let most = points.iter().copied().max().unwrap_or(1);
         let quadratures: Vec<Vec<Point>> = (0..=most).map(gauss_legendre).collect();
-        let plans = (most <= MOST_POINTS).then(|| match model.is_single() {
+        let plans = (most <= MOST_POINTS && deepest <= MOST_LEVELS).then(|| match model.is_single() {
             true => Plans::Single(PlansOf::default()),
             false => Plans::Double(PlansOf::default()),
         });
         Ok(Self { model: shared, quadratures, points, base, depth: deepest, plans })
     }
 
-    fn model(&self) -> &Ensemble {
+    pub(crate) fn model(&self) -> &Ensemble {
         self.model.borrow()
     }
 
@@ -184,6 +187,10 @@ impl<M: Borrow<Ensemble>> PathDependent<M> {
         Ok(())
     }
 
+    pub(crate) fn block_plan<'p, T: Real>(&self, plans: &'p PlansOf<T>) -> &'p block::Plan<T> {
+        plans.blocks.get_or_init(|| block::Plan::new(self.model(), &self.quadratures, &self.points))
+    }
+
     /// At most [`BLOCKS`] times [`LANES`] rows.
     fn blocks<T: Real>(
         &self,
@@ -191,8 +198,7 @@ impl<M: Borrow<Ensemble>> PathDependent<M> {
         rows: &[f64],
         values: &mut [f64],
     ) -> Result<(), ExplainError> {
-        let plan =
-            plans.blocks.get_or_init(|| block::Plan::new(self.model(), &self.quadratures, &self.points));
+        let plan = self.block_plan(plans);
         let (features, scores) = (self.model().features(), self.model().scores());
         let blocks = (rows.len() / features).div_ceil(LANES);
         let mut columns: Vec<Lanes<T>> = vec![[T::default(); LANES]; blocks * features];

@@ -6,7 +6,7 @@ use crate::block::{LANES, Lanes, Real};
 use crate::quadrature::Point;
 
 #[derive(Debug)]
-pub(super) struct Leaf {
+pub(crate) struct Leaf {
     pub value: f64,
     /// That its splits ask for, each once: a bit of a set each, from the lowest.
     pub features: Vec<u32>,
@@ -15,7 +15,7 @@ pub(super) struct Leaf {
     /// First number of its table: by feature and set.
     pub table: Option<usize>,
     /// Without a table: sets of the background's rows, and their share.
-    sets: Vec<(u64, f64)>,
+    pub sets: Vec<(u64, f64)>,
 }
 
 impl Leaf {
@@ -26,23 +26,28 @@ impl Leaf {
 
     /// The sets of `count` rows whose marks are by edge and block, ascending, with their share of the rows.
     pub fn count(&self, marks: &[u32], count: usize) -> Vec<(u64, f64)> {
-        let share = |rows: usize| rows as f64 / count as f64;
+        let tally = self.tally(marks, count);
+        tally.into_iter().map(|(set, rows)| (set, rows as f64 / count as f64)).collect()
+    }
+
+    /// Likewise, with the number of rows.
+    pub fn tally(&self, marks: &[u32], count: usize) -> Vec<(u64, usize)> {
         if self.features.len() <= 8 {
             let mut rows = [0usize; 256];
             self.each_set(marks, count, |sets: &[u8]| {
                 sets.iter().for_each(|set| rows[usize::from(*set)] += 1)
             });
             let found = rows.iter().enumerate().filter(|(_, rows)| **rows > 0);
-            return found.map(|(set, rows)| (set as u64, share(*rows))).collect();
+            return found.map(|(set, rows)| (set as u64, *rows)).collect();
         }
         let mut found: Vec<u64> = Vec::with_capacity(count);
         self.each_set(marks, count, |sets| found.extend_from_slice(sets));
         found.sort_unstable();
-        found.chunk_by(|one, next| one == next).map(|sets| (sets[0], share(sets.len()))).collect()
+        found.chunk_by(|one, next| one == next).map(|sets| (sets[0], sets.len())).collect()
     }
 
     /// Hands over the sets of a block's rows, block after block.
-    fn each_set<S>(&self, marks: &[u32], count: usize, mut take: impl FnMut(&[S]))
+    pub fn each_set<S>(&self, marks: &[u32], count: usize, mut take: impl FnMut(&[S]))
     where
         S: Copy + Default + From<bool> + Shl<usize, Output = S> + BitOrAssign,
     {
@@ -140,7 +145,7 @@ impl Leaf {
 }
 
 /// (a−1)!·b!/(a+b)!, which is 1 over a times the number of ways to choose a of a+b.
-fn weight(a: u32, b: u32) -> f64 {
+pub(crate) fn weight(a: u32, b: u32) -> f64 {
     let ways = (1..=b).map(|k| f64::from(a + k) / f64::from(k)).product::<f64>();
     1.0 / (f64::from(a) * ways)
 }

@@ -4,7 +4,8 @@
 # ///
 """Records what XGBoost and LightGBM themselves answer for the models of kernel-trees: path-dependent values of the first rows.
 
-Writes xgboost-NAME.json and lightgbm-NAME.json beside this file. Run: uv run generate.py
+Writes xgboost-NAME.json and lightgbm-NAME.json beside this file, and xgboost-interactions-NAME.json with XGBoost's matrices of the first rows
+of some of them. Run: uv run generate.py
 """
 
 import json
@@ -18,6 +19,8 @@ HERE = Path(__file__).parent
 MODELS = HERE.parents[2] / "trees" / "tests" / "golden"
 ROWS = 60
 XGBOOST = ["regression", "binary", "binary_base_score", "softprob", "categorical", "onehot", "deep", "forest", "poisson", "targets"]
+INTERACTIONS = ["regression", "softprob", "categorical"]
+ROWS_OF_INTERACTIONS = 20
 LIGHTGBM = ["binary", "multiclass", "regression_l1_categorical", "regression_no_missing", "regression_zero_as_missing", "poisson"]
 
 
@@ -26,9 +29,9 @@ def rows_of(path):
     return np.array([[np.nan if value is None else float(value) for value in row] for row in rows])
 
 
-def write(name, rows, values):
+def write(name, rows, values, called="values"):
     rows = [[None if np.isnan(value) else str(value) if np.isinf(value) else value for value in row] for row in rows.tolist()]
-    (HERE / f"{name}.json").write_text(json.dumps({"rows": rows, "values": np.asarray(values, float).reshape(len(rows), -1).tolist()}) + "\n")
+    (HERE / f"{name}.json").write_text(json.dumps({"rows": rows, called: np.asarray(values, float).reshape(len(rows), -1).tolist()}) + "\n")
 
 
 for name in XGBOOST:
@@ -36,6 +39,9 @@ for name in XGBOOST:
     rows = rows_of(MODELS / "xgboost" / f"{name}.rows.json")
     data = xgboost.DMatrix(rows.astype(np.float32), feature_types=booster.feature_types, missing=np.nan, enable_categorical=True)
     write(f"xgboost-{name}", rows, booster.predict(data, pred_contribs=True))
+    if name in INTERACTIONS:
+        first = range(ROWS_OF_INTERACTIONS)
+        write(f"xgboost-interactions-{name}", rows[first], booster.predict(data.slice(first), pred_interactions=True), "interactions")
 
 for name in LIGHTGBM:
     booster = lightgbm.Booster(model_file=MODELS / f"{name}.txt")

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{assert_close, bytes, model, table, tree_model};
 
 /// What the model scores on average when the features in `known` are the row's and the others the background's.
-fn worth(model: &Ensemble, row: &[f64], background: &[f64], known: u32) -> Vec<f64> {
+pub(super) fn worth(model: &Ensemble, row: &[f64], background: &[f64], known: u32) -> Vec<f64> {
     let rows: Vec<f64> = background
         .chunks(row.len())
         .flat_map(|other| {

@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
 
+mod interactions;
 mod interventional;
 
-use kernel_shapley::{ExplainError, PathDependent};
+use kernel_shapley::{ExplainError, Interventional, PathDependent};
 use kernel_trees::{Ensemble, Step, Tree};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -247,31 +248,52 @@ proptest! {
     }
 }
 
+/// A chain of splits by feature and threshold, with a leaf to the left of each and one at its end; one training row came to each leaf.
+fn chain_model(features: usize, splits: &[(usize, f64)], leaves: &[f64]) -> Ensemble {
+    let nodes = 2 * splits.len() + 1;
+    let (mut left, mut right) = (vec![-1i64; nodes], vec![-1i64; nodes]);
+    let (mut split, mut value, mut cover) = (vec![0; nodes], vec![0.0; nodes], vec![1.0; nodes]);
+    for (level, (feature, threshold)) in splits.iter().enumerate() {
+        let node = 2 * level;
+        (left[node], right[node]) = (node as i64 + 1, node as i64 + 2);
+        (split[node], value[node], cover[node]) = (*feature, *threshold, (splits.len() - level + 1) as f64);
+        value[node + 1] = leaves[level];
+    }
+    value[nodes - 1] = leaves[splits.len()];
+    let text = serde_json::json!({"learner": {
+        "learner_model_param": {"base_score": "0E0", "num_class": "0", "num_feature": features.to_string()},
+        "objective": {"name": "reg:squarederror"},
+        "gradient_booster": {"name": "gbtree", "model": {"tree_info": [0], "trees": [{
+            "left_children": left, "right_children": right, "split_indices": split, "split_conditions": value,
+            "default_left": vec![0; nodes], "sum_hessian": cover, "tree_param": {"size_leaf_vector": "1"},
+        }]}},
+    }});
+    Ensemble::from_xgboost(text.to_string().as_bytes()).unwrap()
+}
+
 #[test]
 fn a_deep_tree_is_explained_to_its_last_split() {
-    // A chain: 60 splits over 60 features; the definition by the order of features, for all are known or none.
     for depth in [17, 40, 60] {
-        let nodes = 2 * depth + 1;
-        let (mut left, mut right) = (vec![-1i64; nodes], vec![-1i64; nodes]);
-        let (mut split, mut value, mut cover) = (vec![0; nodes], vec![0.0; nodes], vec![1.0; nodes]);
-        for level in 0..depth {
-            let node = 2 * level;
-            (left[node], right[node]) = (node as i64 + 1, node as i64 + 2);
-            (split[node], value[node], cover[node]) = (level, 0.0, (depth - level + 1) as f64);
-            value[node + 1] = level as f64;
-        }
-        value[nodes - 1] = 100.0;
-        let text = serde_json::json!({"learner": {
-            "learner_model_param": {"base_score": "0E0", "num_class": "0", "num_feature": depth.to_string()},
-            "objective": {"name": "reg:squarederror"},
-            "gradient_booster": {"name": "gbtree", "model": {"tree_info": [0], "trees": [{
-                "left_children": left, "right_children": right, "split_indices": split, "split_conditions": value,
-                "default_left": vec![0; nodes], "sum_hessian": cover, "tree_param": {"size_leaf_vector": "1"},
-            }]}},
-        }});
-        let model = Ensemble::from_xgboost(text.to_string().as_bytes()).unwrap();
+        let splits: Vec<(usize, f64)> = (0..depth).map(|level| (level, 0.0)).collect();
+        let leaves: Vec<f64> = (0..depth).map(|level| level as f64).chain([100.0]).collect();
+        let model = chain_model(depth, &splits, &leaves);
         // The sum is checked within.
         let values = explained(&model, &vec![1.0; depth]);
         assert!(values.iter().all(|value| value.is_finite()), "depth {depth}: {values:?}");
     }
+}
+
+/// As deep as a model may be; a thread's stack must hold the way down.
+#[test]
+fn the_deepest_tree_does_not_overflow_the_stack() {
+    let depth = 1_000;
+    let splits: Vec<(usize, f64)> = (0..depth).map(|level| (level % 5, 1_000.0 - level as f64)).collect();
+    let leaves: Vec<f64> = (0..=depth).map(|level| (level % 7) as f64).collect();
+    let model = chain_model(5, &splits, &leaves);
+    let rows: Vec<f64> = (0..40 * 5).map(|place| (place * 37 % 1_500) as f64).collect();
+    let explainer = PathDependent::new(&model).unwrap();
+    let mut values = vec![0.0; 40 * explainer.len()];
+    explainer.explain_rows(&rows, &mut values).unwrap();
+    let against = Interventional::new(&model, &rows).unwrap();
+    against.explain_rows(&rows, &mut values).unwrap();
 }
