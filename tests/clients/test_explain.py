@@ -144,6 +144,45 @@ def test_what_is_wrong_is_named(url, deployed, frame, target):
     assert explain(url, "nobody", instances=[]).status_code == 404
 
 
+def test_counterfactuals_are_what_the_model_says_and_allowed(url, deployed, frame, target):
+    booster = xgboost_booster(frame, target)
+    name = deployed(mlflow.xgboost, booster)
+    row, data = instances(frame[1:2])[0], instances(frame[100:200])
+    before = float(booster.predict(xgboost.DMatrix(np.array([row], float)))[0])
+    body = {
+        "instance": row,
+        "data": data,
+        "target": {"at_least": before + 2},
+        "actions": {"age": {"direction": "up"}, "open_accounts": {"least": 0, "most": 8, "step": 1}},
+    }
+    answer = requests.post(f"{url}/api/v1/endpoints/{name}/counterfactuals", json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+    answer = answer.json()
+    assert answer["prediction"] == pytest.approx(before, rel=1e-6)
+    assert answer["counterfactuals"] and answer["end"] in ("complete", "budget_spent")
+    for found in answer["counterfactuals"]:
+        changed = np.array([found["row"]], float)
+        assert booster.predict(xgboost.DMatrix(changed))[0] == pytest.approx(found["prediction"], rel=1e-6)
+        assert found["prediction"] >= before + 2
+        assert {change["feature"] for change in found["changes"]} <= {"age", "open_accounts"}
+        assert found["row"][1:3] == row[1:3], "nobody may change these"
+        assert found["row"][0] >= row[0] and 0 <= found["row"][3] <= 8
+        assert 0 <= found["distance_from_data"] <= 1
+    met = requests.post(
+        f"{url}/api/v1/endpoints/{name}/counterfactuals", json=body | {"target": {"at_most": before + 1}}, timeout=60
+    ).json()
+    assert met["end"] == "already_met" and met["counterfactuals"] == []
+    for change, message in [
+        ({"actions": {"height": {}}}, 'actions names \\"height\\"'),
+        ({"actions": {"age": {"direction": "sideways"}}}, "the action of"),
+        ({"target": {}}, "target holds at_least"),
+        ({"data": []}, "the data has no rows"),
+        ({"output": 1}, "output is 1, the model answers 1"),
+    ]:
+        refused = requests.post(f"{url}/api/v1/endpoints/{name}/counterfactuals", json=body | change, timeout=60)
+        assert refused.status_code == 400 and message in refused.text, refused.text
+
+
 def test_kserves_own_client_asks(url, deployed, frame, target):
     booster = xgboost_booster(frame, target)
     name = deployed(mlflow.xgboost, booster)
@@ -179,6 +218,13 @@ def test_files_are_explained_without_a_server(tmp_path, frame, target):
     assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
     text = run("model.ubj", "rows.csv", "--background", "rows.parquet").stdout
     assert text.splitlines()[2].split()[0] == COLUMNS[np.abs(expected[:, :-1]).mean(0).argmax()]
+    frame.assign(truth=target).to_parquet(tmp_path / "labelled.parquet")
+    text = run("model.ubj", "labelled.parquet", "--label", "truth", "--metric", "rmse").stdout
+    rmse = np.sqrt(np.mean((booster.predict(xgboost.DMatrix(frame)) - target) ** 2))
+    line = next(line for line in text.splitlines() if "squared error is" in line)
+    assert float(line.split(" is ")[1].split()[0]) == pytest.approx(rmse, rel=1e-3)
+    page = run("model.ubj", "labelled.parquet", "--label", "truth", "--format", "html").stdout
+    assert "Permutation importance" in page and "Local effect of" in page and "Prediction by" in page
     for arguments, message in [
         (("rows.csv", "rows.csv"), "not a model file of trees"),
         (("model.ubj", "rows.csv", "--row", "300"), "row 300 is not there"),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use group_explain::{Explainer, Explanations, Report, Table, html, parse_csv, text};
+use group_explain::{Explainer, Explanations, Metric, Permutation, Report, Table, html, parse_csv, text};
 use kernel_trees::Ensemble;
 use platform_tables::{Column, read_parquet, write_arrow};
 
@@ -36,6 +36,31 @@ pub enum Format {
     Html,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Measure {
+    Accuracy,
+    LogLoss,
+    Brier,
+    Auc,
+    Mae,
+    Rmse,
+    R2,
+}
+
+impl From<Measure> for Metric {
+    fn from(measure: Measure) -> Self {
+        match measure {
+            Measure::Accuracy => Self::Accuracy { threshold: 0.5 },
+            Measure::LogLoss => Self::LogLoss,
+            Measure::Brier => Self::Brier,
+            Measure::Auc => Self::Auc,
+            Measure::Mae => Self::MeanAbsoluteError,
+            Measure::Rmse => Self::RootMeanSquaredError,
+            Measure::R2 => Self::RSquared,
+        }
+    }
+}
+
 #[derive(clap::Args, Clone)]
 pub struct Options {
     /// A model file (LightGBM text, XGBoost JSON or UBJSON, CatBoost JSON or cbm, .trees.json), or an MLflow model's folder
@@ -54,6 +79,12 @@ pub struct Options {
     /// A row to show by itself, from 0; may be given again
     #[arg(long = "row")]
     rows: Vec<usize>,
+    /// The column of DATA with the truth: adds permutation importance
+    #[arg(long)]
+    label: Option<String>,
+    /// What permutation importance measures; without it log loss of labels 0 and 1, of others the mean absolute error
+    #[arg(long, value_enum, requires = "label")]
+    metric: Option<Measure>,
     /// Features shown
     #[arg(long, default_value_t = 20)]
     most: usize,
@@ -64,7 +95,7 @@ pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
     let (ensemble, _) = Ensemble::from_bytes(&fs_err::read(&path)?)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     let data = table(&options.data)?;
-    let features = features(&ensemble, &data, &options.data)?;
+    let features = features(&ensemble, &data, options)?;
     let rows = data.rows(&features)?;
     if let Some(row) = options.rows.iter().find(|row| **row >= data.count) {
         return Err(
@@ -72,16 +103,33 @@ pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
         );
     }
     let model = Arc::new(ensemble);
+    let permutation = match &options.label {
+        None => None,
+        Some(label) => {
+            let labels = data.rows(std::slice::from_ref(label))?;
+            let is_binary = labels.iter().all(|label| label.is_nan() || *label == 0.0 || *label == 1.0);
+            let usual = if is_binary { Metric::LogLoss } else { Metric::MeanAbsoluteError };
+            let metric = options.metric.map_or(usual, Metric::from);
+            Some(Permutation::new(&model, &rows, &labels, metric)?)
+        }
+    };
     let explainer = match &options.background {
-        None => Explainer::new(model, features),
+        None => Explainer::new(Arc::clone(&model), features),
         Some(path) => {
             let background = table(path)?.rows(&features)?;
-            Explainer::against(model, features, &background)
+            Explainer::against(Arc::clone(&model), features, &background)
         }
     }?;
     let explanations = explainer.explain(rows)?;
-    let (model, data) = (options.model.display().to_string(), options.data.display().to_string());
-    let report = Report { model: &model, data: &data, rows: &options.rows, most: options.most };
+    let (name, data) = (options.model.display().to_string(), options.data.display().to_string());
+    let report = Report {
+        model: &name,
+        data: &data,
+        rows: &options.rows,
+        most: options.most,
+        ensemble: &model,
+        permutation: permutation.as_ref(),
+    };
     let bytes = match options.format {
         Format::Text => text(&report, &explanations).into_bytes(),
         Format::Html => html(&report, &explanations).into_bytes(),
@@ -127,20 +175,22 @@ fn table(path: &Path) -> Result<Table, CommandError> {
 }
 
 /// The model's names; where it has none, the file's columns must be its features.
-fn features(model: &Ensemble, data: &Table, path: &Path) -> Result<Vec<String>, CommandError> {
+fn features(model: &Ensemble, data: &Table, options: &Options) -> Result<Vec<String>, CommandError> {
     if let Some(names) = model.feature_names() {
         return Ok(names.to_vec());
     }
-    if data.columns.len() != model.features() {
+    let names = data.columns.iter().map(|(name, _)| name.clone());
+    let names: Vec<String> = names.filter(|name| Some(name) != options.label.as_ref()).collect();
+    if names.len() != model.features() {
         return Err(format!(
-            "{} has {} columns of numbers, and the model names none of its {} features",
-            path.display(),
-            data.columns.len(),
+            "{} has {} columns of numbers besides the label, and the model names none of its {} features",
+            options.data.display(),
+            names.len(),
             model.features()
         )
         .into());
     }
-    Ok(data.columns.iter().map(|(name, _)| name.clone()).collect())
+    Ok(names)
 }
 
 fn arrow(explanations: &Explanations) -> Result<platform_tables::Table, CommandError> {

@@ -1,9 +1,11 @@
 //! What explanations say of a whole file of rows: as text, and as a page that needs nothing else.
 
+use kernel_trees::Ensemble;
 use platform_ui::chart::escape;
 use platform_ui::explanation::{Bar, Beeswarm, DependenceScatter, ImportanceBars, SwarmRow};
 use platform_ui::number;
 
+use crate::effects::{self, Answer, Permutation};
 use crate::model::{Explanations, Method};
 use crate::ui::waterfall;
 
@@ -16,6 +18,8 @@ pub struct Report<'r> {
     pub rows: &'r [usize],
     /// Features shown.
     pub most: usize,
+    pub ensemble: &'r Ensemble,
+    pub permutation: Option<&'r Permutation>,
 }
 
 impl Method {
@@ -62,6 +66,27 @@ pub fn text(report: &Report<'_>, explanations: &Explanations) -> String {
                 let name = &explanations.features[feature];
                 text += &format!("  {name:<width$} = {:<12} {:+.6}\n", shown(value), values[feature]);
             }
+        }
+    }
+    if let Some(permutation) = report.permutation {
+        text += &format!(
+            "\n{} is {} on {} rows; what it loses without a feature, with intervals of 95 %:\n",
+            permutation.metric.name(),
+            shown(permutation.found.score),
+            permutation.rows
+        );
+        let mut order: Vec<usize> = (0..explanations.features.len()).collect();
+        let mean = |feature: usize| permutation.found.groups[feature].mean;
+        order.sort_by(|one, other| mean(*other).total_cmp(&mean(*one)));
+        for feature in order.into_iter().take(report.most) {
+            let range = permutation.found.groups[feature].over_rows;
+            let (name, width) = (&explanations.features[feature], 24);
+            text += &format!(
+                "  {name:<width$}  {:+.6}  [{:+.6}, {:+.6}]\n",
+                mean(feature),
+                range.low,
+                range.high
+            );
         }
     }
     text
@@ -149,6 +174,16 @@ fn charts(report: &Report<'_>, explanations: &Explanations, output: usize) -> Ve
             color_label: partner.map(|partner| name(ranked[partner].0)),
         };
         charts.push((format!("Dependence on {}", name(*feature)), scatter.svg()));
+    }
+    // A prediction of several classes has a number for each, one that names the class has one.
+    let shown = if report.ensemble.outputs() == explanations.outputs.len() { output } else { 0 };
+    let mut answer = Answer { model: report.ensemble, output: shown };
+    for (feature, _) in ranked.iter().take(4).filter(|(_, importance)| *importance > 0.0) {
+        charts.extend(effects::curves(&mut answer, &explanations.rows, *feature, &name(*feature)));
+    }
+    if let Some(permutation) = report.permutation.filter(|_| output == 0) {
+        let chart = permutation.chart(&explanations.features, report.most);
+        charts.push(("Permutation importance".to_owned(), chart.svg()));
     }
     for row in report.rows {
         charts.push((format!("Row {row}"), waterfall(explanations, output, *row, report.most).svg()));

@@ -1,7 +1,7 @@
 //! Explaining what answers on endpoints. An explainer is made once for a model and kept while it is served.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
@@ -21,11 +21,13 @@ const FEW: usize = 8;
 /// Explainers that are kept.
 const KEPT: usize = 64;
 
+/// By endpoint and version.
+type Kept = HashMap<(String, String), Arc<Explainer>>;
+
 #[derive(Clone)]
 pub struct Explain {
     endpoints: Arc<dyn Endpoints>,
-    /// By endpoint and version.
-    ready: Arc<Mutex<HashMap<(String, String), Arc<Explainer>>>>,
+    ready: Arc<Mutex<Kept>>,
     /// Tables against a background take much memory: one request at a time makes them.
     tables: Arc<Semaphore>,
 }
@@ -59,7 +61,7 @@ impl Explain {
         Ok(Ready { served, explainer })
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Arc<Explainer>>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         // What is kept is whole at any moment.
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,7 +100,7 @@ impl Explain {
 }
 
 /// Work that must not hold up the answers of others.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
