@@ -191,6 +191,9 @@ impl<T: Real> Tables<T> {
         let (mut shapes, mut numbers) = (Vec::with_capacity(model.trees().len()), Vec::new());
         let mut marks = Vec::new();
         for (number, tree) in model.trees().iter().enumerate() {
+            if tree.is_linear() {
+                return Err(ExplainError::LinearLeaves { tree: number });
+            }
             let mut walk = Walk {
                 tree,
                 path: Vec::new(),

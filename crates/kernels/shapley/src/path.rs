@@ -32,6 +32,8 @@ pub enum ExplainError {
     TooDeep { tree: usize },
     #[error("a path of tree {tree} asks for more than {MOST_FEATURES} features")]
     TooWide { tree: usize },
+    #[error("the leaves of tree {tree} are linear functions of the row, which are not explained")]
+    LinearLeaves { tree: usize },
     #[error("the background has no rows")]
     NoBackground,
     #[error("the values of output {output} and their base sum to {sum}, the model's score is {score}")]
@@ -79,6 +81,9 @@ impl<M: Borrow<Ensemble>> PathDependent<M> {
         let mut base: Vec<f64> = (0..model.scores()).map(|output| model.base_score(output)).collect();
         let (mut points, mut deepest) = (Vec::with_capacity(model.trees().len()), 0);
         for (number, tree) in model.trees().iter().enumerate() {
+            if tree.is_linear() {
+                return Err(ExplainError::LinearLeaves { tree: number });
+            }
             if !tree.has_covers() {
                 return Err(ExplainError::NoCovers { tree: number });
             }

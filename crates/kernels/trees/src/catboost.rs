@@ -336,6 +336,7 @@ fn trees(
                 leaves: values.map(|value| value * scale).collect(),
                 category_words: Vec::new(),
                 listed: Vec::new(),
+                lines: Vec::new(),
                 output: *class,
                 node_covers: node_covers.clone(),
                 leaf_covers: leaf_covers.clone(),

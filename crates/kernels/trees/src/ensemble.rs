@@ -61,11 +61,21 @@ pub struct Tree {
     pub(crate) leaves: Vec<f64>,
     pub(crate) category_words: Vec<u32>,
     pub(crate) listed: Vec<f64>,
+    /// By leaf, of LightGBM's linear trees; empty when leaves are their values.
+    pub(crate) lines: Vec<Line>,
     /// The score that its leaves are added to.
     pub(crate) output: usize,
     /// Training rows, or their weight, of each node and leaf; empty when the file does not say.
     pub(crate) node_covers: Vec<f64>,
     pub(crate) leaf_covers: Vec<f64>,
+}
+
+/// A leaf that is a linear function of a row, and its value in `leaves` where a value of it is missing.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub constant: f64,
+    /// Feature and coefficient, in the order of the sum.
+    pub terms: Vec<(u32, f64)>,
 }
 
 /// What stands at a place of a tree.
@@ -112,6 +122,12 @@ impl Tree {
         }
     }
 
+    /// Whether leaves are linear functions of the row, as in LightGBM's linear trees; [`Step::Leaf`] is then what they are where a value
+    /// is missing.
+    pub fn is_linear(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
     pub fn has_covers(&self) -> bool {
         self.node_covers.len() == self.nodes.len() && self.leaf_covers.len() == self.leaves.len()
     }
@@ -126,15 +142,22 @@ impl Tree {
 
     /// The leaf of a row whose values `read` gives.
     pub(crate) fn leaf(&self, row: &[f64], read: impl Fn(f64) -> f64) -> f64 {
-        if self.nodes.is_empty() {
-            return self.leaves[0];
-        }
-        let mut at = 0i32;
+        let mut at = self.root();
         while at >= 0 {
             let node = &self.nodes[at as usize];
             at = if self.decide(node, read(row[node.feature as usize])) { node.left } else { node.right };
         }
-        self.leaves[!at as usize]
+        let leaf = !at as usize;
+        let Some(line) = self.lines.get(leaf) else { return self.leaves[leaf] };
+        let mut sum = line.constant;
+        for (feature, coefficient) in &line.terms {
+            let value = row[*feature as usize];
+            if value.is_nan() {
+                return self.leaves[leaf];
+            }
+            sum += coefficient * value;
+        }
+        sum
     }
 
     fn decide(&self, node: &Node, value: f64) -> bool {

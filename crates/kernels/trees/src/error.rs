@@ -29,8 +29,6 @@ pub enum ModelError {
     Structure { tree: usize, rule: String },
     #[error("objective {name:?} is not supported; supported: {supported}")]
     Objective { name: String, supported: &'static str },
-    #[error("tree {tree} has linear leaves (linear_tree=true), which are not supported")]
-    LinearTree { tree: usize },
     #[error(
         "the model maps pandas categories by position ({columns} columns), which are not supported: train on integer codes"
     )]

@@ -268,6 +268,7 @@ fn append(
             leaves: values.iter().skip(first).step_by(width).map(|value| value.0).collect(),
             category_words: Vec::new(),
             listed: shape.listed.clone(),
+            lines: Vec::new(),
             output,
             node_covers: shape.node_covers.clone(),
             leaf_covers: shape.leaf_covers.clone(),

@@ -2,7 +2,7 @@
 //!
 //! A value is compared with all splits of its feature once, when a row comes: what is left of it is the number of thresholds below it,
 //! a byte. Trees up to eight levels deep are heaps of such bytes (`heap`), of which AVX-512 compares 64 at once. Other trees are
-//! nodes whose children lie side by side; eight rows go through them in turn, without a branch. What has sets of categories, or treats
+//! nodes whose children lie side by side; eight rows go through them in turn, without a branch. What has linear leaves or sets of categories, or treats
 //! missing values of one feature in two ways, is walked as it was read.
 
 #[cfg(target_arch = "x86_64")]
@@ -218,10 +218,12 @@ impl<T: Real> Layout<T> {
             }
         }
         let is_plain = |tree: &Tree| {
-            tree.nodes.iter().any(|node| {
-                let column = number_of[node.feature as usize].map(|number| columns[number as usize].missing);
-                missing_of(node.split).is_none() || column != missing_of(node.split)
-            })
+            tree.is_linear()
+                || tree.nodes.iter().any(|node| {
+                    let column =
+                        number_of[node.feature as usize].map(|number| columns[number as usize].missing);
+                    missing_of(node.split).is_none() || column != missing_of(node.split)
+                })
         };
         let is_plain: Vec<bool> = model.trees.iter().map(is_plain).collect();
         #[cfg(target_arch = "x86_64")]
@@ -385,6 +387,7 @@ mod tests {
             leaves: Vec::new(),
             category_words: vec![0x5a5a_1234],
             listed: vec![-1.0, 0.5],
+            lines: Vec::new(),
             output: 0,
             node_covers: Vec::new(),
             leaf_covers: Vec::new(),

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use crate::ensemble::{Categories, Ensemble, Missing, Node, Numbers, Split, Tree};
+use crate::ensemble::{Categories, Ensemble, Line, Missing, Node, Numbers, Split, Tree};
 use crate::{ModelError, Objective};
 
 /// Upper bounds that no honest model reaches; they keep a small file from asking for much memory.
@@ -144,14 +144,15 @@ fn refuse_pandas_categories(lines: &mut Lines<'_>) -> Result<(), ModelError> {
 
 fn read_tree(block: &Block<'_>, tree: usize, features: usize) -> Result<Tree, ModelError> {
     let structure = |rule: String| ModelError::Structure { tree, rule };
-    if block.fields.get("is_linear").is_some_and(|(_, value)| *value == "1") {
-        return Err(ModelError::LinearTree { tree });
-    }
     let leaf_count = block.number::<usize>("num_leaves", "a whole number")?;
     let leaves: Vec<f64> = block.numbers("leaf_value", "a number")?;
     if leaf_count == 0 || leaves.len() != leaf_count {
         return Err(structure(format!("num_leaves is {leaf_count} but leaf_value holds {}", leaves.len())));
     }
+    let lines = match block.fields.get("is_linear") {
+        Some((_, "1")) => lines(block, tree, leaf_count, features)?,
+        _ => Vec::new(),
+    };
     if leaf_count == 1 {
         return // One leaf has all rows.
         Ok(Tree {
@@ -159,6 +160,7 @@ fn read_tree(block: &Block<'_>, tree: usize, features: usize) -> Result<Tree, Mo
             leaves,
             category_words: Vec::new(),
             listed: Vec::new(),
+            lines,
             output: 0,
             node_covers: Vec::new(),
             leaf_covers: vec![1.0],
@@ -204,7 +206,32 @@ fn read_tree(block: &Block<'_>, tree: usize, features: usize) -> Result<Tree, Mo
     check_children(&nodes, leaf_count).map_err(structure)?;
     let node_covers = covers(block, "internal_count", inner)?;
     let leaf_covers = covers(block, "leaf_count", leaf_count)?;
-    Ok(Tree { nodes, leaves, category_words, listed: Vec::new(), output: 0, node_covers, leaf_covers })
+    Ok(Tree { nodes, leaves, category_words, listed: Vec::new(), lines, output: 0, node_covers, leaf_covers })
+}
+
+/// The linear functions of the leaves: constants, how many features each has, then features and coefficients of all.
+fn lines(block: &Block<'_>, tree: usize, leaves: usize, features: usize) -> Result<Vec<Line>, ModelError> {
+    let structure = |rule: String| ModelError::Structure { tree, rule };
+    let constants: Vec<f64> = block.numbers("leaf_const", "a number")?;
+    let counts: Vec<usize> = block.numbers("num_features", "a whole number")?;
+    let asked: Vec<u32> = block.numbers("leaf_features", "a feature index")?;
+    let coefficients: Vec<f64> = block.numbers("leaf_coeff", "a number")?;
+    for (key, length) in [("leaf_const", constants.len()), ("num_features", counts.len())] {
+        if length != leaves {
+            return Err(structure(format!("{key} holds {length} values, expected {leaves}")));
+        }
+    }
+    let all = counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count));
+    if all != Some(asked.len()) || asked.len() != coefficients.len() {
+        let rule = "leaf_features and leaf_coeff do not hold as many values as num_features says";
+        return Err(structure(rule.to_owned()));
+    }
+    if let Some(feature) = asked.iter().find(|feature| **feature as usize >= features) {
+        return Err(structure(format!("leaf_features {feature} is not below {features}")));
+    }
+    let mut terms = asked.into_iter().zip(coefficients);
+    let line = |(constant, count)| Line { constant, terms: terms.by_ref().take(count).collect() };
+    Ok(constants.into_iter().zip(counts).map(line).collect())
 }
 
 /// Rows at each node, which files of some programs leave out.

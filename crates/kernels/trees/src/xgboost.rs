@@ -339,6 +339,7 @@ impl Shape {
             leaves,
             category_words: self.category_words.clone(),
             listed: Vec::new(),
+            lines: Vec::new(),
             output,
             node_covers: self.node_covers.clone(),
             leaf_covers: self.leaf_covers.clone(),

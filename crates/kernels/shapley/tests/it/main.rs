@@ -174,6 +174,14 @@ fn values_of_scikit_learns_models_equal_the_definition() {
 }
 
 #[test]
+fn linear_leaves_are_refused() {
+    let model = model("lightgbm", "linear_tree");
+    assert!(matches!(PathDependent::new(&model), Err(ExplainError::LinearLeaves { tree: 0 })));
+    let row = vec![0.0; model.features()];
+    assert!(matches!(Interventional::new(&model, &row), Err(ExplainError::LinearLeaves { tree: 0 })));
+}
+
+#[test]
 fn a_model_without_counts_is_refused() {
     let text = String::from_utf8(bytes("../../trees/tests/golden/binary.txt")).unwrap();
     let bare: String = text
