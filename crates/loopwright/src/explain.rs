@@ -63,7 +63,7 @@ impl From<Measure> for Metric {
 
 #[derive(clap::Args, Clone)]
 pub struct Options {
-    /// A model file (LightGBM text, XGBoost JSON or UBJSON, CatBoost JSON or cbm, .trees.json), or an MLflow model's folder
+    /// A model file (LightGBM text, XGBoost JSON or UBJSON, CatBoost JSON or cbm, ONNX, .trees.json), or an MLflow model's folder
     model: PathBuf,
     /// Rows: Parquet, or CSV with a line of names
     data: PathBuf,

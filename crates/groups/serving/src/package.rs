@@ -60,6 +60,7 @@ impl Package {
             Format::LightGbm => &[".lgb"],
             Format::XgBoost => &[".ubj", ".json", ".xgb"],
             Format::CatBoost => &[".cb", ".cbm", ".json"],
+            Format::Onnx => &[".onnx"],
             Format::Trees => &[".trees.json"],
         };
         if !plain || !suffixes.iter().any(|suffix| flavor.data.ends_with(suffix)) {

@@ -104,7 +104,8 @@ real!(f64, walk::wide::walk, look_up);
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn has_wide() -> bool {
-    is_x86_feature_detected!("avx512bw")
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512dq")
 }

@@ -29,10 +29,11 @@ pub(crate) enum Split {
         nan_left: bool,
         codes: Categories,
     },
-    /// The numbers that go left: `count` of the tree's `listed` from `first`, ascending. Everything else goes right, NaN too.
+    /// The numbers that go left: `count` of the tree's `listed` from `first`, ascending. Everything else goes right.
     Listed {
         first: u32,
         count: u32,
+        nan_left: bool,
     },
 }
 
@@ -189,7 +190,10 @@ impl Tree {
                 let word = code / 32;
                 word < words && (self.category_words[(first + word) as usize] >> (code % 32)) & 1 == 1
             }
-            Split::Listed { first, count } => {
+            Split::Listed { first, count, nan_left } => {
+                if value.is_nan() {
+                    return nan_left;
+                }
                 let list = &self.listed[first as usize..][..count as usize];
                 let place = list.partition_point(|listed| *listed < value);
                 list.get(place) == Some(&value)
@@ -210,6 +214,15 @@ pub(crate) enum Numbers {
     Wide { single_input: bool, base: Vec<f64>, divide_by: Option<f64> },
     /// CatBoost: rows are 32-bit floats, sums 64-bit ones; the bias of an output is added last.
     Biased { bias: Vec<f64> },
+    /// onnxruntime: rows, sums and predictions are 32-bit floats or 64-bit ones; a sum is divided in the end, then the base of its
+    /// output is added.
+    Late {
+        single_input: bool,
+        single_sums: bool,
+        single_output: bool,
+        base: Vec<f64>,
+        divide_by: Option<f64>,
+    },
 }
 
 /// Values within LightGBM's zero threshold count as zero before any comparison.
@@ -270,6 +283,7 @@ impl Ensemble {
             Numbers::Single { base } => f64::from(base[output]),
             Numbers::Wide { base, divide_by, .. } => base[output] / divide_by.unwrap_or(1.0),
             Numbers::Biased { bias } => bias[output],
+            Numbers::Late { base, .. } => base[output],
         }
     }
 
@@ -277,7 +291,7 @@ impl Ensemble {
     pub(crate) fn start(&self, output: usize) -> f64 {
         match &self.numbers {
             Numbers::Wide { base, .. } => base[output],
-            Numbers::Biased { .. } => 0.0,
+            Numbers::Biased { .. } | Numbers::Late { .. } => 0.0,
             _ => self.base_score(output),
         }
     }
@@ -287,6 +301,10 @@ impl Ensemble {
         match &self.numbers {
             Numbers::Wide { divide_by: Some(divide_by), .. } => sum / divide_by,
             Numbers::Biased { bias } => sum + bias[output],
+            Numbers::Late { single_sums: true, base, divide_by, .. } => {
+                f64::from(sum as f32 / divide_by.unwrap_or(1.0) as f32 + base[output] as f32)
+            }
+            Numbers::Late { base, divide_by, .. } => sum / divide_by.unwrap_or(1.0) + base[output],
             _ => sum,
         }
     }
@@ -294,7 +312,8 @@ impl Ensemble {
     /// The factor by which leaves count in a raw score: 1, or 1 / n where the sum is divided by n.
     pub fn leaf_scale(&self) -> f64 {
         match &self.numbers {
-            Numbers::Wide { divide_by: Some(divide_by), .. } => 1.0 / divide_by,
+            Numbers::Wide { divide_by: Some(divide_by), .. }
+            | Numbers::Late { divide_by: Some(divide_by), .. } => 1.0 / divide_by,
             _ => 1.0,
         }
     }
@@ -304,21 +323,20 @@ impl Ensemble {
         match &self.numbers {
             Numbers::Double => flushed(value),
             Numbers::Single { .. } | Numbers::Biased { .. } => f64::from(value as f32),
-            Numbers::Wide { single_input, .. } => rounded(value, *single_input),
+            Numbers::Wide { single_input, .. } | Numbers::Late { single_input, .. } => {
+                rounded(value, *single_input)
+            }
         }
     }
 
     /// Whether the framework calculates with 32-bit floats.
     pub fn is_single(&self) -> bool {
-        matches!(self.numbers, Numbers::Single { .. })
+        matches!(self.numbers, Numbers::Single { .. } | Numbers::Late { single_sums: true, .. })
     }
 
     /// How far sums of leaves may lie from the framework's own, of scores up to 1: 1e-9, with 32-bit floats 1e-5.
     pub fn precision(&self) -> f64 {
-        match &self.numbers {
-            Numbers::Double | Numbers::Wide { .. } | Numbers::Biased { .. } => 1e-9,
-            Numbers::Single { .. } => 1e-5,
-        }
+        if self.is_single() { 1e-5 } else { 1e-9 }
     }
 
     pub fn tree_count(&self) -> usize {
@@ -379,6 +397,16 @@ impl Ensemble {
                 }
                 scores.iter_mut().zip(bias).for_each(|(score, bias)| *score += bias);
             }
+            Numbers::Late { single_input, single_sums, .. } => {
+                scores.fill(0.0);
+                for tree in &self.trees {
+                    let leaf = tree.leaf(row, |value| rounded(value, *single_input));
+                    scores[tree.output] = rounded(scores[tree.output] + leaf, *single_sums);
+                }
+                for (output, score) in scores.iter_mut().enumerate() {
+                    *score = self.end(output, *score);
+                }
+            }
         }
     }
 
@@ -411,6 +439,10 @@ impl Ensemble {
                 }
                 Numbers::Single { .. } => self.objective.apply_single(scores),
                 Numbers::Wide { .. } | Numbers::Biased { .. } => self.objective.apply(scores),
+                Numbers::Late { single_output, .. } => {
+                    scores.iter_mut().for_each(|score| *score = rounded(*score, *single_output));
+                    self.objective.apply_late(scores);
+                }
             }
         }
     }

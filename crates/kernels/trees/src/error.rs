@@ -4,7 +4,7 @@ pub enum ModelError {
     #[error("not a LightGBM text model: the first line is {found:?}, expected \"tree\"")]
     NotLightGbm { found: String },
     #[error(
-        "not a model file of trees: it begins like none of LightGBM's text, XGBoost's JSON and UBJSON, CatBoost's JSON and cbm, loopwright-trees"
+        "not a model file of trees: it begins like none of LightGBM's text, XGBoost's JSON and UBJSON, CatBoost's JSON and cbm, ONNX, loopwright-trees"
     )]
     Unknown,
     #[error("not an XGBoost model: {message}")]
@@ -13,6 +13,12 @@ pub enum ModelError {
     NotTrees { message: String },
     #[error("not a CatBoost model: {message}")]
     NotCatBoost { message: String },
+    #[error("not an ONNX model of trees: {message}")]
+    NotOnnx { message: String },
+    #[error(
+        "operator {operator:?} (node {node:?}) is not supported: a graph holds one tree ensemble and what leaves its numbers as they are"
+    )]
+    Operator { operator: String, node: String },
     #[error("the trees use feature {feature:?} as {role}, which is not supported: a row holds numbers")]
     Feature { feature: String, role: &'static str },
     #[error("booster {name:?} is not supported; supported: gbtree, dart")]

@@ -10,6 +10,8 @@ pub enum Format {
     XgBoost,
     /// CatBoost's JSON or `cbm`.
     CatBoost,
+    /// ONNX's `ModelProto`.
+    Onnx,
     /// `loopwright-trees`, which the Python package writes.
     Trees,
 }
@@ -21,6 +23,7 @@ impl Format {
             Self::LightGbm => "lightgbm",
             Self::XgBoost => "xgboost",
             Self::CatBoost => "catboost",
+            Self::Onnx => "onnx",
             Self::Trees => "loopwright-trees",
         }
     }
@@ -32,6 +35,10 @@ impl Format {
         }
         if bytes.starts_with(b"CBM1") {
             return Some(Self::CatBoost);
+        }
+        // The version of the format, then the tag of one of the model's other fields.
+        if let [0x08, 1..=0x7f, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72, ..] = bytes {
+            return Some(Self::Onnx);
         }
         let inside = bytes.strip_prefix(b"{")?;
         let text = inside.trim_ascii_start();
@@ -58,6 +65,7 @@ impl Ensemble {
             }
             Format::XgBoost => Self::from_xgboost(bytes),
             Format::CatBoost => Self::from_catboost(bytes),
+            Format::Onnx => Self::from_onnx(bytes),
             Format::Trees => Self::from_trees_json(bytes),
         };
         Ok((ensemble?, format))

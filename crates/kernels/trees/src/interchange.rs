@@ -393,7 +393,7 @@ fn list(comparison: &Comparison, listed: &mut Vec<f64>) -> Result<Split, String>
     let first = u32::try_from(listed.len()).map_err(|_| "categories holds too many numbers")?;
     let count = u32::try_from(values.len()).map_err(|_| "categories holds too many numbers")?;
     listed.extend(values.iter().map(|value| value.0));
-    Ok(Split::Listed { first, count })
+    Ok(Split::Listed { first, count, nan_left: false })
 }
 
 /// Of inner nodes and of leaves; nothing where the file does not say.

@@ -1,14 +1,14 @@
 //! Trees laid out for speed; the sums are those of the plain walk, bit for bit.
 //!
-//! A value is compared with all splits of its feature once, when a row comes: what is left of it is the number of thresholds below it,
-//! a byte. Trees up to eight levels deep are heaps of such bytes (`heap`), of which AVX-512 compares 64 at once. Other trees are
-//! nodes whose children lie side by side; eight rows go through them in turn, without a branch. What has linear leaves or sets of categories, or treats
-//! missing values of one feature in two ways, is walked as it was read.
+//! A value is compared with all splits of its feature once, when a row comes: what is left of it is the number of thresholds
+//! below it, a byte. Trees up to eight levels deep are heaps of such bytes (`heap`), of which AVX-512 compares 64 at once.
+//! Other trees are nodes whose children lie side by side; eight rows go through them in turn, without a branch. What has linear
+//! leaves or sets of categories, or treats missing values of one feature in two ways, is walked as it was read.
 
 #[cfg(target_arch = "x86_64")]
 mod heap;
 
-use crate::ensemble::{Ensemble, Missing, Numbers, Split, Tree, ZERO};
+use crate::ensemble::{Ensemble, Missing, Split, Tree, ZERO};
 
 /// Rows that pass a tree before the next one.
 const ROWS: usize = 128;
@@ -123,11 +123,9 @@ pub(crate) enum Layouts {
 
 impl Layouts {
     pub fn new(model: &Ensemble) -> Self {
-        match model.numbers {
-            Numbers::Single { .. } => Self::Single(Layout::new(model, Vectors::IfThere)),
-            Numbers::Double | Numbers::Wide { .. } | Numbers::Biased { .. } => {
-                Self::Double(Layout::new(model, Vectors::IfThere))
-            }
+        match model.is_single() {
+            true => Self::Single(Layout::new(model, Vectors::IfThere)),
+            false => Self::Double(Layout::new(model, Vectors::IfThere)),
         }
     }
 
@@ -273,7 +271,6 @@ impl<T: Real> Layout<T> {
             for (row, values) in rows.chunks(features).zip(values.chunks_mut(self.columns.len().max(1))) {
                 self.read(model, row, values);
             }
-            #[cfg(target_arch = "x86_64")]
             for (place, own) in own.iter_mut().enumerate() {
                 *own = T::of(model.start(place % scores));
             }
@@ -348,8 +345,8 @@ mod tests {
 
     use super::*;
     use crate::Objective;
-    use crate::ensemble::Categories;
     use crate::ensemble::Node as Written;
+    use crate::ensemble::{Categories, Numbers};
 
     /// Numbers from a seed.
     struct Draw(u64);
@@ -411,7 +408,7 @@ mod tests {
         }
         let feature = draw.below(features);
         let split = match odd && draw.below(12) == 0 {
-            true if draw.below(2) == 0 => Split::Listed { first: 0, count: 2 },
+            true if draw.below(2) == 0 => Split::Listed { first: 0, count: 2, nan_left: draw.below(2) == 0 },
             true => {
                 Split::Category { first: 0, words: 1, nan_left: draw.below(2) == 0, codes: Categories::Whole }
             }
@@ -448,11 +445,25 @@ mod tests {
                 ..tree(draw, features, depth, range, &missing, odd)
             })
             .collect();
-        let numbers = match draw.below(4) {
+        let numbers = match draw.below(6) {
             0 => Numbers::Double,
             2 => Numbers::Biased { bias: vec![0.3; scores] },
             1 => Numbers::Wide {
                 single_input: draw.below(2) == 0,
+                base: vec![0.1; scores],
+                divide_by: [None, Some(7.0)][draw.below(2)],
+            },
+            3 => Numbers::Late {
+                single_input: true,
+                single_sums: true,
+                single_output: true,
+                base: vec![f64::from(0.1f32); scores],
+                divide_by: [None, Some(7.0)][draw.below(2)],
+            },
+            4 => Numbers::Late {
+                single_input: draw.below(2) == 0,
+                single_sums: false,
+                single_output: false,
                 base: vec![0.1; scores],
                 divide_by: [None, Some(7.0)][draw.below(2)],
             },
@@ -497,9 +508,9 @@ mod tests {
             let bits = |sums: Vec<f64>| sums.into_iter().map(f64::to_bits).collect::<Vec<_>>();
             let expected = bits(expected);
             for vectors in [Vectors::IfThere, Vectors::Unused] {
-                let found = match model.numbers {
-                    Numbers::Single { .. } => sums::<f32>(&model, &rows, vectors),
-                    Numbers::Double | Numbers::Wide { .. } | Numbers::Biased { .. } => sums::<f64>(&model, &rows, vectors),
+                let found = match model.is_single() {
+                    true => sums::<f32>(&model, &rows, vectors),
+                    false => sums::<f64>(&model, &rows, vectors),
                 };
                 prop_assert_eq!(&bits(found), &expected, "{:?}", vectors);
             }

@@ -162,6 +162,30 @@ impl Objective {
             other => other.apply(scores),
         }
     }
+
+    /// onnxruntime's `ComputeLogistic` and `ComputeSoftmax`, which take 32-bit floats whatever the sums are.
+    pub(crate) fn apply_late(self, scores: &mut [f64]) {
+        match self {
+            Self::Sigmoid { .. } | Self::SigmoidPerClass { .. } => {
+                for score in scores.iter_mut() {
+                    let x = *score as f32;
+                    let larger = 1.0 / (1.0 + (-x.abs()).exp());
+                    *score = f64::from(if x < 0.0 { 1.0 - larger } else { larger });
+                }
+            }
+            Self::Softmax => {
+                let most = scores.iter().fold(f32::MIN, |most, x| most.max(*x as f32));
+                let mut sum = 0.0f32;
+                for x in scores.iter_mut() {
+                    let power = (*x as f32 - most).exp();
+                    sum += power;
+                    *x = f64::from(power);
+                }
+                scores.iter_mut().for_each(|x| *x = f64::from(*x as f32 / sum));
+            }
+            other => other.apply(scores),
+        }
+    }
 }
 
 /// The place of the first largest score.

@@ -90,7 +90,7 @@ fn values_equal_the_definition() {
 fn a_wide_tree_is_explained_from_counts() {
     let bits: Vec<u32> = (0..40_000u32).map(|k| k.wrapping_mul(2_654_435_761) ^ (k << 7)).collect();
     let model = Ensemble::from_xgboost(tree_model(11, 11, &bits).as_bytes()).unwrap();
-    let value = |k: usize| (k * k % 11) as f64 - 5.0;
+    let value = |k: usize| (k * k % 13) as f64 - 6.0;
     let background: Vec<f64> = (0..5 * 11).map(value).collect();
     let rows: Vec<f64> = (100..100 + 3 * 11).map(value).collect();
     let found = explained(&model, &rows, &background);

@@ -1,9 +1,9 @@
 //! The first eight levels of trees as heaps of bytes, compared 64 at a time by AVX-512 VBMI.
 //!
-//! A row is the number of thresholds below each value, 0 or 255 where the value is missing, for the splits that then go left or
-//! right. A heap's splits are numbered from 1 at the root, children of k are 2k and 2k+1; a leaf above the last level fills all places below
-//! it,
-//! and what is deeper goes on as nodes. A byte does not count all thresholds of all trees: trees form runs that it does for, and rows become bytes for each run.
+//! A row is the number of thresholds below each value, 0 or 255 where the value is missing, for the splits that then go left
+//! or right. A heap's splits are numbered from 1 at the root, children of k are 2k and 2k+1; a leaf above the last level fills
+//! all places below it, and what is deeper goes on as nodes. A byte does not count all thresholds of all trees: trees form runs
+//! that it does for, and rows become bytes for each run.
 
 use std::arch::x86_64::*;
 
@@ -112,9 +112,13 @@ impl<T: Real> Heaps<T> {
             outputs,
         };
         let mut found = vec![None; model.trees.len()];
-        let has_all = is_x86_feature_detected!("avx512vbmi")
+        let has_all = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vbmi")
+            && is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2");
         if vectors != Vectors::IfThere || !has_all || columns > COLUMNS {
             return (heaps, found);

@@ -4,6 +4,7 @@
 
 mod catboost;
 mod interchange;
+mod onnx;
 mod xgboost;
 
 use kernel_trees::{Ensemble, Format, ModelError};
@@ -108,6 +109,8 @@ fn a_format_is_told_by_its_first_bytes() {
         ("xgboost/binary.ubj", Format::XgBoost),
         ("catboost/logloss.json", Format::CatBoost),
         ("catboost/logloss.cbm", Format::CatBoost),
+        ("onnx/forest.onnx", Format::Onnx),
+        ("onnx/lightgbm_binary.onnx", Format::Onnx),
         ("sklearn/forest.trees.json", Format::Trees),
     ];
     for (name, format) in cases {
