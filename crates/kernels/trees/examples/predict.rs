@@ -1,27 +1,33 @@
-//! Scores rows of a file: `predict MODEL ROWS SCORES [lightgbm]`. Rows are 64-bit floats, little endian, one after the other, and so are
-//! the raw scores. Prints rows, then seconds to read the model, to lay it out, to score all rows at once, and the
-//! median and 99th percentile of microseconds that a row alone takes (512 rows in turn), for `benches/trees`.
+//! Scores rows of a file: `predict MODEL ROWS SCORES [best|avx2|unused]`, with those of the processor's vectors. Rows are 64-bit
+//! floats, little endian, one after the other, and so are the raw scores. Prints rows, then seconds to read the model, to lay
+//! it out, to score all rows at once, and the median and 99th percentile of microseconds that a row alone takes (512 rows in
+//! turn), for `benches/trees`.
 
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
 use std::time::Instant;
 
-use kernel_trees::Ensemble;
+use kernel_trees::{Ensemble, Vectors};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [model, rows, scores, framework @ ..] = arguments.as_slice() else {
-        return Err("MODEL ROWS SCORES".into());
+    let (model, rows, scores, vectors) = match arguments.as_slice() {
+        [model, rows, scores] => (model, rows, scores, "best"),
+        [model, rows, scores, vectors] => (model, rows, scores, vectors.as_str()),
+        _ => return Err("MODEL ROWS SCORES [best|avx2|unused]".into()),
+    };
+    let vectors = match vectors {
+        "best" => Vectors::Best,
+        "avx2" => Vectors::Avx2,
+        "unused" => Vectors::Unused,
+        other => return Err(format!("{other:?} is none of best, avx2, unused").into()),
     };
     let bytes = fs_err::read(model)?;
     let started = Instant::now();
-    let model = match framework.first().map(String::as_str) {
-        Some("lightgbm") => Ensemble::from_lightgbm_text(std::str::from_utf8(&bytes)?)?,
-        _ => Ensemble::from_xgboost(&bytes)?,
-    };
+    let (model, _) = Ensemble::from_bytes(&bytes)?;
     let read = started.elapsed();
-    model.prepare();
+    model.prepare_with(vectors);
     let laid_out = started.elapsed() - read;
     let rows: Vec<f64> = fs_err::read(rows)?
         .chunks_exact(8)

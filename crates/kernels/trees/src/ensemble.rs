@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::Objective;
-use crate::layout::Layouts;
+use crate::layout::{Layouts, Vectors};
 
 /// LightGBM's `kZeroThreshold`: 1e-35 as a 32-bit float, widened.
 pub(crate) const ZERO: f64 = 1e-35f32 as f64;
@@ -349,7 +349,13 @@ impl Ensemble {
 
     /// Lays the trees out for speed, which the first call that asks for scores does otherwise.
     pub fn prepare(&self) {
-        self.layout.get_or_init(|| Layouts::new(self));
+        self.prepare_with(Vectors::Best);
+    }
+
+    /// [`Ensemble::prepare`] with no more than some of the processor's vectors, to compare them; the scores are the same. It does nothing to
+    /// a model that is laid out already.
+    pub fn prepare_with(&self, vectors: Vectors) {
+        self.layout.get_or_init(|| Layouts::new(self, vectors));
     }
 
     /// Raw scores of rows: for each output the sum of the leaves of its trees, in the order of the file, with the floats of the
@@ -361,7 +367,7 @@ impl Ensemble {
         let count = scores.len() / self.scores;
         assert_eq!(scores.len(), count * self.scores, "one score per row and output");
         assert_eq!(rows.len(), count * self.features, "a row holds one value per feature");
-        self.layout.get_or_init(|| Layouts::new(self)).sums(self, rows, scores);
+        self.layout.get_or_init(|| Layouts::new(self, Vectors::Best)).sums(self, rows, scores);
     }
 
     /// The scores of one row by the plain walk, which the layouts are compared with.

@@ -1,19 +1,20 @@
 //! Trees laid out for speed; the sums are those of the plain walk, bit for bit.
 //!
 //! A value is compared with all splits of its feature once, when a row comes: what is left of it is the number of thresholds
-//! below it, a byte. Trees up to eight levels deep are heaps of such bytes (`heap`), of which AVX-512 compares 64 at once.
-//! Other trees are nodes whose children lie side by side; eight rows go through them in turn, without a branch. What has linear
-//! leaves or sets of categories, or treats missing values of one feature in two ways, is walked as it was read.
+//! below it, a byte. The first eight levels of a tree are a heap of such bytes (`heap`). Few rows without AVX-512, and trees
+//! that fit into no heap, take nodes whose children lie side by side; eight rows go through them in turn, without a branch.
+//! What has linear leaves or sets of categories, or treats missing values of one feature in two ways, is walked as it was read.
 
-#[cfg(target_arch = "x86_64")]
 mod heap;
 
 use crate::ensemble::{Ensemble, Missing, Split, Tree, ZERO};
 
 /// Rows that pass a tree before the next one.
-const ROWS: usize = 128;
+const ROWS: usize = 256;
 /// Rows that go through a tree of nodes in turn.
 const TOGETHER: usize = 8;
+/// From so many rows on columns are compared.
+const FEWEST: usize = 24;
 const LEAF: u32 = 1 << 31;
 const NAN_LEFT: u32 = 1 << 30;
 const COLUMN: u32 = NAN_LEFT - 1;
@@ -24,9 +25,11 @@ pub(crate) trait Real: Copy + Default + PartialOrd + std::fmt::Debug + Send + Sy
     fn wide(self) -> f64;
     fn is_nan(self) -> bool;
     fn plus(self, other: Self) -> Self;
-    /// How many of 256 ascending `cuts` lie below `value`; `pivots` are every sixteenth of them.
+    /// How many of 256 ascending cuts lie below a value.
     #[cfg(target_arch = "x86_64")]
     fn below(cuts: &heap::Cuts<Self>, value: Self) -> u8;
+    #[cfg(target_arch = "x86_64")]
+    fn below_avx2(cuts: &heap::Cuts<Self>, value: Self) -> u8;
 }
 
 macro_rules! real {
@@ -57,7 +60,16 @@ macro_rules! real {
             fn below(cuts: &heap::Cuts<Self>, value: Self) -> u8 {
                 #[allow(unsafe_code, reason = "there are no cuts without the processor's vectors")]
                 unsafe {
-                    heap::$below(cuts, value)
+                    heap::words::$below(cuts, value)
+                }
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[inline(always)]
+            fn below_avx2(cuts: &heap::Cuts<Self>, value: Self) -> u8 {
+                #[allow(unsafe_code, reason = "asked only by what is compiled for the processor's vectors")]
+                unsafe {
+                    heap::columns::$below(cuts, value)
                 }
             }
         }
@@ -67,12 +79,12 @@ macro_rules! real {
 real!(f32, below_single);
 real!(f64, below_double);
 
-/// Whether the processor's vectors may be used.
+/// Which of the processor's vectors are used, as far as it has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Vectors {
-    IfThere,
-    /// Tests compare with it.
-    #[cfg(test)]
+pub enum Vectors {
+    Best,
+    /// AVX2 at most.
+    Avx2,
     Unused,
 }
 
@@ -99,8 +111,7 @@ enum Form {
         root: u32,
         depth: u32,
     },
-    /// Of this many trees in turn.
-    #[cfg(target_arch = "x86_64")]
+    /// Of several trees.
     Heaps(heap::Series),
 }
 
@@ -110,8 +121,9 @@ pub(crate) struct Layout<T> {
     /// In the order of the trees.
     forms: Vec<Form>,
     nodes: Vec<Node<T>>,
-    #[cfg(target_arch = "x86_64")]
     heaps: heap::Heaps<T>,
+    /// By tree whose heap takes many rows only: where its nodes begin, and its depth.
+    roots: Vec<Option<(u32, u32)>>,
 }
 
 /// With the floats of the framework.
@@ -122,10 +134,10 @@ pub(crate) enum Layouts {
 }
 
 impl Layouts {
-    pub fn new(model: &Ensemble) -> Self {
+    pub fn new(model: &Ensemble, vectors: Vectors) -> Self {
         match model.is_single() {
-            true => Self::Single(Layout::new(model, Vectors::IfThere)),
-            false => Self::Double(Layout::new(model, Vectors::IfThere)),
+            true => Self::Single(Layout::new(model, vectors)),
+            false => Self::Double(Layout::new(model, vectors)),
         }
     }
 
@@ -224,21 +236,26 @@ impl<T: Real> Layout<T> {
                 })
         };
         let is_plain: Vec<bool> = model.trees.iter().map(is_plain).collect();
-        #[cfg(target_arch = "x86_64")]
         let (heaps, series) = heap::Heaps::new(model, &number_of, &is_plain, vectors);
         let mut layout = Self {
             columns,
             forms: Vec::new(),
             nodes: Vec::new(),
-            #[cfg(target_arch = "x86_64")]
             heaps,
+            roots: vec![None; model.trees.len()],
         };
         let mut next = 0;
         while let Some(tree) = model.trees.get(next) {
-            #[cfg(target_arch = "x86_64")]
             if let Some(series) = series[next] {
                 layout.forms.push(Form::Heaps(series));
-                next += series.trees();
+                if !series.has_words() {
+                    for number in series.trees() {
+                        let tree = &model.trees[number];
+                        layout.roots[number] =
+                            Some(lay_out(&mut layout.nodes, tree, tree.root(), &number_of));
+                    }
+                }
+                next = series.trees().end;
                 continue;
             }
             layout.forms.push(match is_plain[next] {
@@ -262,39 +279,126 @@ impl<T: Real> Layout<T> {
         let most = ROWS.min(rows.len() / features);
         let mut values = vec![T::default(); most * self.columns.len()];
         let mut own = vec![T::default(); most * scores];
-        #[cfg(target_arch = "x86_64")]
-        let mut bins = heap::Bins::new(most);
+        let mut bins = None;
         for (rows, sums) in rows.chunks(ROWS * features).zip(sums.chunks_mut(ROWS * scores)) {
-            let count = rows.len() / features;
-            #[cfg(target_arch = "x86_64")]
-            bins.forget();
             for (row, values) in rows.chunks(features).zip(values.chunks_mut(self.columns.len().max(1))) {
                 self.read(model, row, values);
             }
             for (place, own) in own.iter_mut().enumerate() {
                 *own = T::of(model.start(place % scores));
             }
-            let mut trees = model.trees.iter();
-            for form in &self.forms {
-                #[cfg(target_arch = "x86_64")]
-                if let Form::Heaps(series) = *form {
-                    self.heaps.add(series, &values, count, &mut bins, &mut own, scores);
-                    trees.nth(series.trees() - 1);
-                    continue;
-                }
-                let Some(tree) = trees.next() else { break };
-                let own = &mut own[tree.output..];
-                if let Form::Nodes { root, depth } = *form {
-                    self.walk(root, depth, &values, count, own, scores);
-                    continue;
-                }
-                for (row, own) in rows.chunks(features).zip(own.iter_mut().step_by(scores)) {
-                    *own = own.plus(T::of(tree.leaf(row, |value| model.read(value))));
-                }
+            if rows.len() / features < FEWEST {
+                self.add_few(model, rows, &values, &mut own);
+            } else {
+                let bins = bins.get_or_insert_with(|| heap::columns::Bins::new(self.columns.len()));
+                bins.forget();
+                self.add_many(model, rows, &values, bins, &mut own);
             }
             for (place, (sum, own)) in sums.iter_mut().zip(&own).enumerate() {
                 *sum = model.end(place % scores, own.wide());
             }
+        }
+    }
+
+    fn add_few(&self, model: &Ensemble, rows: &[f64], values: &[T], sums: &mut [T]) {
+        let count = rows.len() / model.features;
+        #[cfg(target_arch = "x86_64")]
+        let mut bins = heap::words::Bins::new(count);
+        let mut trees = model.trees.iter();
+        for form in &self.forms {
+            let Form::Heaps(series) = *form else {
+                let Some(tree) = trees.next() else { break };
+                self.add_tree(model, *form, tree, rows, values, sums);
+                continue;
+            };
+            #[cfg(target_arch = "x86_64")]
+            if series.has_words() {
+                self.heaps.add_rows(series, values, &mut bins, sums, model.scores);
+                trees.nth(series.trees().len() - 1);
+                continue;
+            }
+            let together = count / TOGETHER * TOGETHER;
+            if together > 0 {
+                for number in series.trees() {
+                    let Some((root, depth)) = self.roots[number] else { continue };
+                    self.walk(
+                        root,
+                        depth,
+                        values,
+                        together,
+                        &mut sums[model.trees[number].output..],
+                        model.scores,
+                    );
+                }
+            }
+            let width = self.columns.len();
+            for row in together..count {
+                let sums = &mut sums[row * model.scores..][..model.scores];
+                self.walk_row(series.trees(), model, &values[row * width..][..width], sums);
+            }
+            trees.nth(series.trees().len() - 1);
+        }
+    }
+
+    /// One row through several trees in turn.
+    fn walk_row(&self, trees: std::ops::Range<usize>, model: &Ensemble, row: &[T], sums: &mut [T]) {
+        let (roots, trees) = (&self.roots[trees.clone()], &model.trees[trees]);
+        for (roots, trees) in roots.chunks(TOGETHER).zip(trees.chunks(TOGETHER)) {
+            let (mut at, mut deepest) = ([0; TOGETHER], 0);
+            for (at, root) in at.iter_mut().zip(roots) {
+                let (root, depth) = root.unwrap_or_default();
+                *at = root;
+                deepest = deepest.max(depth);
+            }
+            for _ in 0..deepest {
+                for at in &mut at[..roots.len()] {
+                    *at = self.nodes[*at as usize].next(row);
+                }
+            }
+            for (at, tree) in at.into_iter().zip(trees) {
+                let sum = &mut sums[tree.output];
+                *sum = sum.plus(self.nodes[at as usize].threshold);
+            }
+        }
+    }
+
+    fn add_many(
+        &self,
+        model: &Ensemble,
+        rows: &[f64],
+        values: &[T],
+        bins: &mut heap::columns::Bins,
+        sums: &mut [T],
+    ) {
+        let count = rows.len() / model.features;
+        let mut trees = model.trees.iter();
+        for form in &self.forms {
+            if let Form::Heaps(series) = *form {
+                self.heaps.add_columns(series, values, count, bins, sums, model.scores);
+                trees.nth(series.trees().len() - 1);
+                continue;
+            }
+            let Some(tree) = trees.next() else { break };
+            self.add_tree(model, *form, tree, rows, values, sums);
+        }
+    }
+
+    /// A tree of nodes, or as it was read.
+    fn add_tree(
+        &self,
+        model: &Ensemble,
+        form: Form,
+        tree: &Tree,
+        rows: &[f64],
+        values: &[T],
+        sums: &mut [T],
+    ) {
+        let sums = &mut sums[tree.output..];
+        if let Form::Nodes { root, depth } = form {
+            return self.walk(root, depth, values, rows.len() / model.features, sums, model.scores);
+        }
+        for (row, sum) in rows.chunks(model.features).zip(sums.iter_mut().step_by(model.scores)) {
+            *sum = sum.plus(T::of(tree.leaf(row, |value| model.read(value))));
         }
     }
 
@@ -496,7 +600,7 @@ mod tests {
             depth in prop::sample::select(vec![0usize, 1, 5, 6, 7, 8, 9, 12]),
             range in prop::sample::select(vec![4usize, 128, 100_000]),
             odd: bool,
-            count in prop::sample::select(vec![1usize, 7, 8, 9, 140]),
+            count in prop::sample::select(vec![1usize, 9, 23, 24, 33, 65, 140]),
         ) {
             let mut draw = Draw(seed);
             let model = model(&mut draw, features, depth, range, odd);
@@ -507,7 +611,7 @@ mod tests {
             }
             let bits = |sums: Vec<f64>| sums.into_iter().map(f64::to_bits).collect::<Vec<_>>();
             let expected = bits(expected);
-            for vectors in [Vectors::IfThere, Vectors::Unused] {
+            for vectors in [Vectors::Best, Vectors::Avx2, Vectors::Unused] {
                 let found = match model.is_single() {
                     true => sums::<f32>(&model, &rows, vectors),
                     false => sums::<f64>(&model, &rows, vectors),

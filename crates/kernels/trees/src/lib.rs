@@ -25,4 +25,5 @@ mod xgboost;
 pub use ensemble::{Ensemble, Step, Tree};
 pub use error::ModelError;
 pub use format::Format;
+pub use layout::Vectors;
 pub use objective::Objective;
