@@ -62,6 +62,7 @@ impl Package {
             Format::CatBoost => &[".cb", ".cbm", ".json"],
             Format::Onnx => &[".onnx"],
             Format::Trees => &[".trees.json"],
+            Format::Packed => &[".lwtrees"],
         };
         if !plain || !suffixes.iter().any(|suffix| flavor.data.ends_with(suffix)) {
             let data = flavor.data;

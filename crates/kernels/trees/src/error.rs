@@ -4,7 +4,7 @@ pub enum ModelError {
     #[error("not a LightGBM text model: the first line is {found:?}, expected \"tree\"")]
     NotLightGbm { found: String },
     #[error(
-        "not a model file of trees: it begins like none of LightGBM's text, XGBoost's JSON and UBJSON, CatBoost's JSON and cbm, ONNX, loopwright-trees"
+        "not a model file of trees: it begins like none of LightGBM's text, XGBoost's JSON and UBJSON, CatBoost's JSON and cbm, ONNX, loopwright-trees, lwtrees"
     )]
     Unknown,
     #[error("not an XGBoost model: {message}")]
@@ -13,6 +13,8 @@ pub enum ModelError {
     NotTrees { message: String },
     #[error("not a CatBoost model: {message}")]
     NotCatBoost { message: String },
+    #[error("not an lwtrees file: {message}")]
+    NotPacked { message: String },
     #[error("not an ONNX model of trees: {message}")]
     NotOnnx { message: String },
     #[error(

@@ -14,6 +14,8 @@ pub enum Format {
     Onnx,
     /// `loopwright-trees`, which the Python package writes.
     Trees,
+    /// `lwtrees`, which [`Ensemble::to_packed`] writes.
+    Packed,
 }
 
 impl Format {
@@ -25,6 +27,7 @@ impl Format {
             Self::CatBoost => "catboost",
             Self::Onnx => "onnx",
             Self::Trees => "loopwright-trees",
+            Self::Packed => "lwtrees",
         }
     }
 
@@ -35,6 +38,9 @@ impl Format {
         }
         if bytes.starts_with(b"CBM1") {
             return Some(Self::CatBoost);
+        }
+        if bytes.starts_with(b"lwtrees") {
+            return Some(Self::Packed);
         }
         // The version of the format, then the tag of one of the model's other fields.
         if let [0x08, 1..=0x7f, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72, ..] = bytes {
@@ -67,6 +73,7 @@ impl Ensemble {
             Format::CatBoost => Self::from_catboost(bytes),
             Format::Onnx => Self::from_onnx(bytes),
             Format::Trees => Self::from_trees_json(bytes),
+            Format::Packed => Self::from_packed(bytes),
         };
         Ok((ensemble?, format))
     }

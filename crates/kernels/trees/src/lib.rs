@@ -19,6 +19,7 @@ mod layout;
 mod lightgbm;
 mod objective;
 mod onnx;
+mod packed;
 mod ubjson;
 mod xgboost;
 

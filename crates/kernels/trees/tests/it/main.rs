@@ -5,6 +5,7 @@
 mod catboost;
 mod interchange;
 mod onnx;
+mod packed;
 mod xgboost;
 
 use kernel_trees::{Ensemble, Format, ModelError};
