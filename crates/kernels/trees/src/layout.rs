@@ -215,6 +215,18 @@ fn follow<T: Real>(nodes: &[Node<T>], root: u32, row: &[T]) -> T {
     node.threshold
 }
 
+/// So many numbers need no memory of their own.
+const FEW: usize = 64;
+
+/// A row alone is scored in less time than some memory is asked for.
+fn room<'r, T: Real>(few: &'r mut [T; FEW], many: &'r mut Vec<T>, length: usize) -> &'r mut [T] {
+    if length <= FEW {
+        return &mut few[..length];
+    }
+    many.resize(length, T::default());
+    many
+}
+
 impl<T: Real> Layout<T> {
     fn new(model: &Ensemble, vectors: Vectors) -> Self {
         // What the first split says of missing values holds for the feature.
@@ -277,8 +289,10 @@ impl<T: Real> Layout<T> {
             return sums.chunks_mut(scores).for_each(|sums| model.walk(&[], sums));
         }
         let most = ROWS.min(rows.len() / features);
-        let mut values = vec![T::default(); most * self.columns.len()];
-        let mut own = vec![T::default(); most * scores];
+        let (mut few_values, mut many_values) = ([T::default(); FEW], Vec::new());
+        let values = room(&mut few_values, &mut many_values, most * self.columns.len());
+        let (mut few_sums, mut many_sums) = ([T::default(); FEW], Vec::new());
+        let own = room(&mut few_sums, &mut many_sums, most * scores);
         let mut bins = None;
         for (rows, sums) in rows.chunks(ROWS * features).zip(sums.chunks_mut(ROWS * scores)) {
             for (row, values) in rows.chunks(features).zip(values.chunks_mut(self.columns.len().max(1))) {
@@ -288,13 +302,13 @@ impl<T: Real> Layout<T> {
                 *own = T::of(model.start(place % scores));
             }
             if rows.len() / features < FEWEST {
-                self.add_few(model, rows, &values, &mut own);
+                self.add_few(model, rows, values, own);
             } else {
                 let bins = bins.get_or_insert_with(|| heap::columns::Bins::new(self.columns.len()));
                 bins.forget();
-                self.add_many(model, rows, &values, bins, &mut own);
+                self.add_many(model, rows, values, bins, own);
             }
-            for (place, (sum, own)) in sums.iter_mut().zip(&own).enumerate() {
+            for (place, (sum, own)) in sums.iter_mut().zip(&*own).enumerate() {
                 *sum = model.end(place % scores, own.wide());
             }
         }
@@ -303,7 +317,7 @@ impl<T: Real> Layout<T> {
     fn add_few(&self, model: &Ensemble, rows: &[f64], values: &[T], sums: &mut [T]) {
         let count = rows.len() / model.features;
         #[cfg(target_arch = "x86_64")]
-        let mut bins = heap::words::Bins::new(count);
+        let mut bins = heap::words::Bins::new();
         let mut trees = model.trees.iter();
         for form in &self.forms {
             let Form::Heaps(series) = *form else {
@@ -539,14 +553,37 @@ mod tests {
         own as i32
     }
 
+    /// Makes a tree whole to a depth, with the comparison of its root on the first level, and so on down the left side.
+    fn make_oblivious(tree: &mut Tree, depth: usize) {
+        let mut splits = Vec::new();
+        let mut place = tree.root();
+        while let Some(node) = usize::try_from(place).ok().filter(|_| splits.len() < depth) {
+            splits.push((tree.nodes[node].feature, tree.nodes[node].split));
+            place = tree.nodes[node].left;
+        }
+        let inner = (1 << splits.len()) - 1;
+        let child = |child: i32| if child < inner { child } else { !(child - inner) };
+        let node = |node: i32| {
+            let (feature, split) = splits[(node + 1).ilog2() as usize];
+            Written { feature, split, left: child(2 * node + 1), right: child(2 * node + 2) }
+        };
+        tree.nodes = (0..inner).map(node).collect();
+        let leaves: Vec<f64> = tree.leaves.iter().copied().cycle().take(inner as usize + 1).collect();
+        tree.leaves = leaves;
+    }
+
     fn model(draw: &mut Draw, features: usize, depth: usize, range: usize, odd: bool) -> Ensemble {
         let missing: Vec<Missing> =
             (0..features).map(|_| [Missing::None, Missing::Zero, Missing::Nan][draw.below(3)]).collect();
         let scores = 1 + draw.below(3);
         let trees = (0..20)
-            .map(|number| Tree {
-                output: number % scores,
-                ..tree(draw, features, depth, range, &missing, odd)
+            .map(|number| {
+                let mut tree = tree(draw, features, depth, range, &missing, odd);
+                if draw.below(3) == 0 {
+                    make_oblivious(&mut tree, depth.min(9));
+                }
+                tree.output = number % scores;
+                tree
             })
             .collect();
         let numbers = match draw.below(6) {

@@ -35,9 +35,9 @@ pub(super) struct Series {
     place: u32,
     /// Of the first heap, when one of the trees is deeper.
     below: Option<u32>,
-    /// Of the first heap, where one row is compared with many splits.
+    /// Of the first heap, where one row is compared with many splits: its word and its twigs.
     #[cfg(target_arch = "x86_64")]
-    word: Option<u32>,
+    word: Option<(u32, u32)>,
 }
 
 impl Series {
@@ -55,7 +55,7 @@ impl Series {
 }
 
 /// Smaller bytes than `bound` go left.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Comparison {
     /// Twice the column, and 1 where what is missing goes right.
     place: u16,
@@ -83,8 +83,12 @@ pub(super) struct Heaps<T> {
     nodes: Vec<Node<T>>,
     /// By tree: the score that it adds to.
     outputs: Vec<u32>,
+    /// By tree: whether the splits of a level are one.
+    is_oblivious: Vec<bool>,
     #[cfg(target_arch = "x86_64")]
     words: Vec<words::Word>,
+    #[cfg(target_arch = "x86_64")]
+    twigs: Vec<words::Twig<T>>,
     vectors: Vectors,
 }
 
@@ -105,8 +109,11 @@ impl<T: Real> Heaps<T> {
             below: Vec::new(),
             nodes: Vec::new(),
             outputs: model.trees.iter().map(|tree| tree.output as u32).collect(),
+            is_oblivious: vec![false; model.trees.len()],
             #[cfg(target_arch = "x86_64")]
             words: Vec::new(),
+            #[cfg(target_arch = "x86_64")]
+            twigs: Vec::new(),
             vectors,
         };
         let mut found = vec![None; model.trees.len()];
@@ -161,17 +168,20 @@ impl<T: Real> Heaps<T> {
                 place: self.splits.len() as u32,
                 below: (run.depth > LEVELS).then_some(self.below.len() as u32),
                 #[cfg(target_arch = "x86_64")]
-                word: has_words.then_some(self.words.len() as u32),
+                word: has_words.then_some((self.words.len() as u32, self.twigs.len() as u32)),
             });
             for tree in trees {
                 let first = self.splits.len();
                 self.fill(&model.trees[*tree], run, number_of);
+                self.is_oblivious[*tree] = (0..run.levels()).all(|level| {
+                    let splits = &self.splits[first..][1 << level..2 << level];
+                    splits.iter().all(|split| *split == splits[0])
+                });
                 #[cfg(target_arch = "x86_64")]
                 if has_words {
-                    self.words.extend(words::of(&self.splits[first..]));
+                    self.words.push(words::Word::of(&self.splits[first..]));
+                    self.twigs.extend(words::twigs(&self.splits[first..], &self.leaves[first..]));
                 }
-                #[cfg(not(target_arch = "x86_64"))]
-                let _ = first;
             }
         }
     }

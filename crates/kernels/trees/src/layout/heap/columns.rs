@@ -72,10 +72,13 @@ impl<T: Real> Heaps<T> {
     ) {
         let (splits, _) = self.splits[series.place as usize..].as_chunks::<PLACES>();
         let (leaves, _) = self.leaves[series.place as usize..].as_chunks::<PLACES>();
-        let outputs = &self.outputs[series.trees()];
+        let (outputs, is_oblivious) = (&self.outputs[series.trees()], &self.is_oblivious[series.trees()]);
         let Bins { columns, found, .. } = bins;
         for (tree, ((output, splits), leaves)) in outputs.iter().zip(splits).zip(leaves).enumerate() {
-            choose::<LEVELS, PLACES>(self.vectors, splits, columns, count, found);
+            match is_oblivious[tree] {
+                true => descend::<LEVELS, PLACES>(self.vectors, splits, columns, count, &mut found[1]),
+                false => choose::<LEVELS, PLACES>(self.vectors, splits, columns, count, found),
+            }
             let places = &found[1].0[..count];
             let sums = sums[*output as usize..].iter_mut().step_by(scores);
             let Some(below) = series.below else {
@@ -134,6 +137,17 @@ fn choose<const LEVELS: usize, const PLACES: usize>(
     dispatch!(vectors, choose[LEVELS, PLACES](splits, columns, count, found))
 }
 
+/// The same, of a heap whose splits of a level are one.
+fn descend<const LEVELS: usize, const PLACES: usize>(
+    vectors: Vectors,
+    splits: &[Comparison; PLACES],
+    columns: &[Column],
+    count: usize,
+    places: &mut Column,
+) {
+    dispatch!(vectors, descend[LEVELS, PLACES](splits, columns, count, places))
+}
+
 type Lanes = [i8; LANES];
 
 #[inline(always)]
@@ -187,6 +201,13 @@ mod portable {
             let of_high = chosen(high, left(bytes[5][lane], bounds[5]), left(bytes[6][lane], bounds[6]));
             let (second, third) = (chosen(first, low, high), chosen(first, of_low, of_high));
             places[lane] = base + 7 - ((first & 4) | (second & 2) | (third & 1));
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn one_split(bytes: &Lanes, bound: i8, bit: i8, places: &mut Lanes) {
+        for lane in 0..LANES {
+            places[lane] |= !left(bytes[lane], bound) & bit;
         }
     }
 
@@ -259,6 +280,13 @@ macro_rules! vectors {
 
             #[inline]
             #[target_feature(enable = $features)]
+            pub(super) fn one_split(bytes: &Lanes, bound: i8, bit: i8, places: &mut Lanes) {
+                let bits = _mm256_andnot_si256(left(bytes, bound), _mm256_set1_epi8(bit));
+                store(places, _mm256_or_si256(load(places), bits));
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
             pub(super) fn one_level(
                 bytes: &Lanes,
                 bound: i8,
@@ -300,12 +328,12 @@ vectors!(of_avx2, "avx2,popcnt", below_avx2, blend);
 #[cfg(target_arch = "x86_64")]
 vectors!(of_avx512, "avx2,popcnt,avx512f,avx512vl", below, ternary);
 
-/// `$from` has `below`, `three_levels` and `one_level`.
+/// `$from` has `below`, `three_levels`, `one_level` and `one_split`.
 macro_rules! compiled {
     ($name:ident, $from:ident $(, $features:literal)?) => {
         mod $name {
             use super::*;
-            use super::$from::{below, one_level, three_levels};
+            use super::$from::{below, one_level, one_split, three_levels};
 
             $(#[target_feature(enable = $features)])?
             pub(super) fn bin<T: Real>(cuts: &[Cuts<T>], values: &[T], columns: &mut [Column]) {
@@ -318,6 +346,24 @@ macro_rules! compiled {
                         low.0[row % ROWS] = if value.is_nan() { i8::MIN } else { below };
                         high.0[row % ROWS] = if value.is_nan() { i8::MAX } else { below };
                     }
+                }
+            }
+
+            $(#[target_feature(enable = $features)])?
+            pub(super) fn descend<const LEVELS: usize, const PLACES: usize>(
+                splits: &[Comparison; PLACES],
+                columns: &[Column],
+                count: usize,
+                places: &mut Column,
+            ) {
+                for block in 0..count.div_ceil(LANES).min(ROWS / LANES) {
+                    let mut own = [0; LANES];
+                    for level in 0..LEVELS {
+                        let split = splits[(1 << level) % PLACES];
+                        let bytes = lanes(&columns[usize::from(split.place)].0, block);
+                        one_split(bytes, split.bound, (1u8 << (LEVELS - 1 - level)) as i8, &mut own);
+                    }
+                    *lanes_mut(&mut places.0, block) = own;
                 }
             }
 

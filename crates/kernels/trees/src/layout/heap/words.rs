@@ -1,4 +1,8 @@
-//! One row and 64 splits at once, with AVX-512 VBMI.
+//! One row at a time, with AVX-512 VBMI: six levels of a tree are compared at once.
+//!
+//! What hangs below is 64 twigs, of which the row comes to one. A twig holds the three splits of two more levels and their leaves
+//! side by side: to bring all splits of those levels to the processor takes longer. The twigs of many trees are sought before
+//! the first is looked at, so that memory brings them meanwhile.
 
 use std::arch::x86_64::*;
 
@@ -9,8 +13,10 @@ use crate::layout::{Real, follow};
 pub(super) const COLUMNS: usize = 64;
 /// Bit of the place where what is missing goes right.
 const HIGH: u8 = 64;
+/// Trees whose twigs are sought together.
+const TOGETHER: usize = 64;
 
-/// Up to 64 splits.
+/// The splits of six levels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Word {
     /// The place in the row's bytes.
@@ -19,8 +25,18 @@ pub(super) struct Word {
     bounds: __m512i,
 }
 
+/// Two levels: a split, those on its left and right, and the leaves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Twig<T> {
+    leaves: [T; 4],
+    places: [u8; 3],
+    bounds: [u8; 3],
+}
+
 /// The bytes of a row: twice 64, of which the second has 255 for what is missing.
-type Row = [__m512i; 2];
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Row([u8; 128]);
 
 /// Whether the processor has what the functions here are compiled for.
 pub(super) fn are_there() -> bool {
@@ -34,187 +50,205 @@ pub(super) fn are_there() -> bool {
         && is_x86_feature_detected!("bmi2")
 }
 
-/// The words of a heap.
-pub(super) fn of(splits: &[Comparison]) -> impl Iterator<Item = Word> {
-    let (words, _) = splits.as_chunks::<64>();
-    words.iter().map(|splits| {
-        let place =
-            |split: &Comparison| (split.place / 2) as u8 | if split.place % 2 == 1 { HIGH } else { 0 };
-        let places: [u8; 64] = std::array::from_fn(|split| place(&splits[split]));
-        let bounds: [u8; 64] = std::array::from_fn(|split| splits[split].bound as u8 ^ 128);
-        Word { places: vector(&places), bounds: vector(&bounds) }
-    })
+fn place_of(split: Comparison) -> u8 {
+    (split.place / 2) as u8 | if split.place % 2 == 1 { HIGH } else { 0 }
 }
 
-/// Rows as bytes, made once for a run.
+fn bound_of(split: Comparison) -> u8 {
+    split.bound as u8 ^ 128
+}
+
+impl Word {
+    /// The first seven bits are the upper three levels; seven follow for each of the eight subtrees below.
+    pub fn of(splits: &[Comparison]) -> Self {
+        let split = |bit: usize| match bit {
+            ..7 => splits[bit + 1],
+            // A bit too many.
+            63.. => Comparison::default(),
+            _ => {
+                let (root, number) = (8 + (bit - 7) / 7, (bit - 7) % 7 + 1);
+                let level = number.ilog2();
+                splits[(root << level) + number - (1 << level)]
+            }
+        };
+        let places: [u8; 64] = std::array::from_fn(|bit| place_of(split(bit)));
+        let bounds: [u8; 64] = std::array::from_fn(|bit| bound_of(split(bit)));
+        Self { places: vector(&places), bounds: vector(&bounds) }
+    }
+}
+
+/// The twigs of a heap of seven or eight levels; one of six has none.
+pub(super) fn twigs<T: Real>(splits: &[Comparison], leaves: &[T]) -> Vec<Twig<T>> {
+    let twig = |number: usize| {
+        let split = |number: usize| splits.get(number).copied().unwrap_or_default();
+        let own = [split(64 + number), split(128 + 2 * number), split(129 + 2 * number)];
+        // Without an eighth level both leaves below a split are the same.
+        let leaf = |leaf: usize| leaves[(4 * number + leaf) * splits.len() / 256];
+        Twig { leaves: std::array::from_fn(leaf), places: own.map(place_of), bounds: own.map(bound_of) }
+    };
+    if splits.len() > 64 { (0..64).map(twig).collect() } else { Vec::new() }
+}
+
+/// By the bits of a split, the two below it and their four: which of the eight places below a row comes to.
+const PLACES: [u8; 128] = {
+    let mut places = [0; 128];
+    let mut bits = 0;
+    while bits < 128 {
+        let first = bits & 1;
+        let second = bits >> (1 + first) & 1;
+        let third = bits >> (3 + 2 * first + second) & 1;
+        places[bits] = (4 * first + 2 * second + third) as u8;
+        bits += 1;
+    }
+    places
+};
+
+/// By the bits of the upper three levels: how far the bits of the subtree below lie, and, from bit 6 on, eight times its number.
+const SUBTREES: [u16; 128] = {
+    let mut subtrees = [0; 128];
+    let mut bits = 0;
+    while bits < 128 {
+        let subtree = PLACES[bits] as u16;
+        subtrees[bits] = (7 + 7 * subtree) | (8 * subtree) << 6;
+        bits += 1;
+    }
+    subtrees
+};
+
+/// The last row that became bytes, and for which run.
 pub(crate) struct Bins {
-    rows: Vec<Row>,
-    run: Option<u32>,
+    of: Option<(u32, usize)>,
+    row: Row,
 }
 
 impl Bins {
-    pub fn new(rows: usize) -> Self {
-        Self { rows: vec![[vector(&[0; 64]); 2]; rows], run: None }
+    pub fn new() -> Self {
+        Self { of: None, row: Row([0; 128]) }
     }
 }
 
 impl<T: Real> Heaps<T> {
     /// Adds to the sums of every row its leaves. `values` are by row and column, `sums` by row and score. Only for a series that has words.
     pub fn add_rows(&self, series: Series, values: &[T], bins: &mut Bins, sums: &mut [T], scores: usize) {
-        let Some(word) = series.word else { return };
-        let is_binned = bins.run.replace(series.run) == Some(series.run);
-        let word = word as usize;
-        #[allow(unsafe_code, reason = "there are no words without the processor's vectors")]
-        unsafe {
-            if !is_binned {
-                self.bin(series.run, values, &mut bins.rows);
+        let Some((word, twig)) = series.word else { return };
+        let words = &self.words[word as usize..][..series.trees as usize];
+        let (twigs, _) = self.twigs[twig as usize..].as_chunks::<64>();
+        let (leaves, _) = self.leaves[series.place as usize..].as_chunks::<64>();
+        for (number, sums) in sums.chunks_exact_mut(scores).enumerate() {
+            let values = &values[number * self.columns..][..self.columns];
+            #[allow(unsafe_code, reason = "there are no words without the processor's vectors")]
+            unsafe {
+                if bins.of.replace((series.run, number)) != Some((series.run, number)) {
+                    bins.row = self.bin(series.run, values);
+                }
+                let row = &bins.row;
+                let Some(below) = series.below.filter(|_| series.levels > 7) else {
+                    match series.levels {
+                        6 => self.add_row(series, words, row, leaves, sums, |_, leaves, place| leaves[place]),
+                        _ => self.add_row(
+                            series,
+                            words,
+                            row,
+                            twigs,
+                            sums,
+                            |_, twigs: &[Twig<T>; 64], place| {
+                                let twig = &twigs[place];
+                                twig.leaves[twig.follow(row)]
+                            },
+                        ),
+                    }
+                    continue;
+                };
+                let (below, _) = self.below[below as usize..].as_chunks::<256>();
+                self.add_row(series, words, row, twigs, sums, |tree, twigs: &[Twig<T>; 64], place| {
+                    let twig = &twigs[place];
+                    let leaf = twig.follow(row);
+                    match below[tree][4 * place + leaf] {
+                        END => twig.leaves[leaf],
+                        below => follow(&self.nodes, below, values),
+                    }
+                });
             }
-            match (series.levels, series.below) {
-                (6, _) => self.add_leaves::<6, 1, 64, false>(series, word, &bins.rows, values, sums, scores),
-                (7, _) => self.add_leaves::<7, 2, 128, false>(series, word, &bins.rows, values, sums, scores),
-                (_, None) => {
-                    self.add_leaves::<8, 4, 256, false>(series, word, &bins.rows, values, sums, scores)
-                }
-                (_, Some(_)) => {
-                    self.add_leaves::<8, 4, 256, true>(series, word, &bins.rows, values, sums, scores)
-                }
+        }
+    }
+
+    /// `leaf` takes the number of a tree in the series, what hangs below its six levels, and the place there.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi1,bmi2")]
+    fn add_row<B>(
+        &self,
+        series: Series,
+        words: &[Word],
+        row: &Row,
+        below: &[[B; 64]],
+        sums: &mut [T],
+        leaf: impl Fn(usize, &[B; 64], usize) -> T,
+    ) {
+        let outputs = &self.outputs[series.trees()];
+        for (batch, (words, below)) in words.chunks(TOGETHER).zip(below.chunks(TOGETHER)).enumerate() {
+            let mut places = [0u8; TOGETHER];
+            for ((place, word), below) in places.iter_mut().zip(words).zip(below) {
+                *place = word.place(row);
+                _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(&below[usize::from(*place) % 64]).cast());
+            }
+            let trees = batch * TOGETHER..batch * TOGETHER + words.len();
+            let found = trees.clone().zip(below).zip(&places);
+            let leaves = found.map(|((tree, below), place)| leaf(tree, below, usize::from(*place) % 64));
+            if let [sum] = sums {
+                // A sum in a register does not wait for memory.
+                let mut own = *sum;
+                leaves.for_each(|leaf| own = own.plus(leaf));
+                *sum = own;
+                continue;
+            }
+            for (leaf, output) in leaves.zip(&outputs[trees]) {
+                let sum = &mut sums[*output as usize];
+                *sum = sum.plus(leaf);
             }
         }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,popcnt,bmi1,bmi2")]
-    fn bin(&self, run: u32, values: &[T], bins: &mut [Row]) {
+    fn bin(&self, run: u32, values: &[T]) -> Row {
         let width = self.columns;
         let cuts = &self.cuts[run as usize * width..][..width];
-        for (row, bins) in bins.iter_mut().enumerate() {
-            let (mut low, mut high) = ([0u8; 64], [0u8; 64]);
-            let values = &values[row * width..][..width];
-            for (column, (value, cuts)) in values.iter().zip(cuts).enumerate() {
-                let below = T::below(cuts, *value);
-                let missing = u8::from(value.is_nan()).wrapping_neg();
-                low[column & 63] = below & !missing;
-                high[column & 63] = below | missing;
-            }
-            *bins = [vector(&low), vector(&high)];
+        let mut row = Row([0; 128]);
+        let (low, high) = row.0.split_at_mut(64);
+        for (((value, cuts), low), high) in values.iter().zip(cuts).zip(low).zip(high) {
+            let below = T::below(cuts, *value);
+            let missing = u8::from(value.is_nan()).wrapping_neg();
+            (*low, *high) = (below & !missing, below | missing);
         }
+        row
     }
+}
 
+impl Word {
+    /// Of the 64 places below six levels, where a row comes to: three levels at a time are looked up, for a step per level would
+    /// leave no room in the processor for the trees that follow.
+    #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi1,bmi2")]
-    fn add_leaves<const LEVELS: usize, const WORDS: usize, const LEAVES: usize, const IS_DEEP: bool>(
-        &self,
-        series: Series,
-        word: usize,
-        bins: &[Row],
-        values: &[T],
-        sums: &mut [T],
-        scores: usize,
-    ) {
-        let (words, _) = self.words[word..].as_chunks::<WORDS>();
-        let (leaves, _) = self.leaves[series.place as usize..].as_chunks::<LEAVES>();
-        let outputs = &self.outputs[series.trees()];
-        let below =
-            series.below.map_or(&[][..], |first| self.below[first as usize..].as_chunks::<LEAVES>().0);
-        if let ([row], [sum]) = (bins, &mut *sums) {
-            // A sum in a register does not wait for memory.
-            let mut own = *sum;
-            for (tree, (words, leaves)) in words.iter().zip(leaves).take(outputs.len()).enumerate() {
-                let leaf = leaf_of::<LEVELS, WORDS, LEAVES>(words, row);
-                let deeper = if IS_DEEP { below[tree][leaf] } else { END };
-                own = own.plus(match deeper {
-                    END => leaves[leaf],
-                    deeper => follow(&self.nodes, deeper, values),
-                });
-            }
-            *sum = own;
-            return;
-        }
-        for (tree, ((output, words), leaves)) in outputs.iter().zip(words).zip(leaves).enumerate() {
-            for (number, row) in bins.iter().enumerate() {
-                let leaf = leaf_of::<LEVELS, WORDS, LEAVES>(words, row);
-                let deeper = if IS_DEEP { below[tree][leaf] } else { END };
-                let sum = &mut sums[number * scores + *output as usize];
-                *sum = sum.plus(match deeper {
-                    END => leaves[leaf],
-                    deeper => follow(&self.nodes, deeper, &values[number * self.columns..][..self.columns]),
-                });
-            }
-        }
+    fn place(&self, row: &Row) -> u8 {
+        #[allow(unsafe_code, reason = "128 bytes, at a multiple of 64, are two vectors")]
+        let [low, high]: [__m512i; 2] = unsafe { std::mem::transmute(*row) };
+        let bytes = _mm512_permutex2var_epi8(low, self.places, high);
+        let goes_right = _mm512_cmpge_epu8_mask(bytes, self.bounds);
+        let subtree = SUBTREES[goes_right as usize % 128];
+        // A shift takes the last six bits of its distance.
+        let place = PLACES[goes_right.wrapping_shr(u32::from(subtree)) as usize % 128];
+        (subtree >> 6) as u8 + place
     }
 }
 
-/// The leaf of a heap that a row comes to.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,bmi1,bmi2")]
-fn leaf_of<const LEVELS: usize, const WORDS: usize, const LEAVES: usize>(
-    words: &[Word; WORDS],
-    row: &Row,
-) -> usize {
-    let mut goes_right = [0u64; WORDS];
-    for (mask, word) in goes_right.iter_mut().zip(words) {
-        let bytes = _mm512_permutex2var_epi8(row[0], word.places, row[1]);
-        *mask = _mm512_cmpge_epu8_mask(bytes, word.bounds);
+impl<T> Twig<T> {
+    /// Which of its leaves a row comes to.
+    #[inline(always)]
+    fn follow(&self, row: &Row) -> usize {
+        let goes_right =
+            |split: usize| usize::from(row.0[usize::from(self.places[split]) % 128] >= self.bounds[split]);
+        let first = goes_right(0);
+        2 * first + goes_right(1 + first)
     }
-    let mut place = six_levels(goes_right[0]);
-    if LEVELS > 6 {
-        place = one_level(goes_right[1 % WORDS], place);
-    }
-    if LEVELS > 7 {
-        place = last_level(goes_right[2 % WORDS], goes_right[3 % WORDS], place);
-    }
-    place as usize % LEAVES
-}
-
-/// The place below the root after six splits: a bit of `goes_right` for each. Two instructions take a step: `bt` puts the bit of
-/// the place, modulo 64, into the carry, with which `adc` doubles the place.
-#[inline(always)]
-fn six_levels(goes_right: u64) -> u64 {
-    let mut place = 1;
-    for _ in 0..6 {
-        place = one_level(goes_right, place);
-    }
-    place
-}
-
-#[inline(always)]
-fn one_level(goes_right: u64, place: u64) -> u64 {
-    let mut below = place;
-    #[allow(
-        unsafe_code,
-        reason = "two instructions on registers; the compiler's own take a third one, or a branch that nobody predicts"
-    )]
-    unsafe {
-        std::arch::asm!(
-            "bt {bits}, {place}",
-            "adc {place}, {place}",
-            bits = in(reg) goes_right,
-            place = inout(reg) below,
-            options(pure, nomem, nostack)
-        );
-    }
-    below
-}
-
-/// Of 128 splits.
-#[inline(always)]
-fn last_level(first: u64, second: u64, place: u64) -> u64 {
-    let mut below = place;
-    #[allow(
-        unsafe_code,
-        reason = "four instructions on registers, without the branch that the compiler makes of the choice"
-    )]
-    unsafe {
-        std::arch::asm!(
-            "test {place:l}, 64",
-            "cmovnz {first}, {second}",
-            "bt {first}, {place}",
-            "adc {place}, {place}",
-            first = inout(reg) first => _,
-            second = in(reg) second,
-            place = inout(reg) below,
-            options(pure, nomem, nostack)
-        );
-    }
-    below
 }
 
 #[inline]
