@@ -2,10 +2,11 @@
 
 import pytest
 import requests
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 MODEL = "taxi-price"
 APPROVAL = "Checked the error by zone; it may quote prices"
@@ -149,3 +150,41 @@ def test_a_changed_value_moves_prediction_and_reasons(browser, url, until):
     field.clear()
     field.send_keys("far")
     until(lambda: "is no number" in browser.find_element(By.ID, "answer").text, "the refusal of a word")
+
+
+def test_the_page_words_reasons_and_says_what_would_have_to_change(browser, url, until):
+    settings = {
+        "catalogue": [
+            {
+                "feature": "trip_distance",
+                "code": "T01",
+                "texts": {"en": "A trip of {value} miles", "de": "Eine Fahrt von {value} Meilen"},
+            }
+        ],
+        "default_language": "en",
+        "actions": {"trip_distance": {"direction": "down", "least": 0}},
+    }
+    put = requests.put(f"{url}/api/v1/endpoints/{MODEL}/explain/settings", json=settings, timeout=10)
+    assert put.status_code == 200, put.text
+    browser.get(f"{url}/endpoints/{MODEL}/explain?x.trip_distance=18.5&lang=de")
+    part = lambda name: browser.find_element(By.ID, name).text
+
+    def says(name, text):
+        def look():
+            try:
+                return text in part(name)
+            except (NoSuchElementException, StaleElementReferenceException):
+                return False
+
+        return look
+
+    assert "Eine Fahrt von 18.5 Meilen" in part("answer") and "T01" in part("answer")
+    assert "training table" in part("near"), "the champion's own"
+    heads = [head.text for head in browser.find_elements(By.CSS_SELECTOR, "#near th")]
+    assert len([head for head in heads if head.startswith("Row ")]) == 3
+    assert "trip_distance" in part("room")
+    Select(browser.find_element(By.NAME, "lang")).select_by_value("en")
+    until(says("answer", "A trip of 18.5 miles"), "the reason in English")
+    wanted = float(browser.find_element(By.CSS_SELECTOR, "#answer .stats dd").text) - 5
+    browser.find_element(By.NAME, "at_most").send_keys(f"{wanted:.2f}")
+    until(says("changes", "trip_distance 18.5 →"), "a shorter trip")

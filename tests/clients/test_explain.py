@@ -1,5 +1,6 @@
 """Explanations of what is served, and of files: the frameworks' own attributions are the reference."""
 
+import io
 import json
 import os
 import subprocess
@@ -183,6 +184,293 @@ def test_counterfactuals_are_what_the_model_says_and_allowed(url, deployed, fram
         assert refused.status_code == 400 and message in refused.text, refused.text
 
 
+def put_reference(url, name, body, kind="text/csv", **query):
+    address = f"{url}/api/v1/endpoints/{name}/reference"
+    return requests.put(address, params=query, data=body, headers={"Content-Type": kind}, timeout=60)
+
+
+def gower(data, row):
+    """Distances as the README of the group says them: a missing value is a value."""
+    scale = np.nanmax(data, 0) - np.nanmin(data, 0)
+    difference = np.abs(data - row)
+    parts = np.where(difference < scale, difference / scale, 1.0)
+    parts[(data == row) | (np.isnan(data) & np.isnan(row))] = 0
+    return parts.mean(1)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_nearest_rows_and_distance_are_those_of_the_reference(url, deployed, frame, target, form):
+    name = deployed(mlflow.xgboost, xgboost_booster(frame, target))
+    rows = instances(frame[:5]) + [[100, 100, 100, 100]]
+    refused = explain(url, name, instances=rows, nearest=3)
+    assert refused.status_code == 409 and "nearest needs reference data" in refused.text
+    assert requests.get(f"{url}/api/v1/endpoints/{name}/reference", timeout=10).status_code == 404
+
+    kept, truth = frame[100:], np.where(np.arange(200) % 9 == 0, np.nan, target[100:])
+    table = kept.assign(truth=truth, town=[f"town {row % 3}" for row in range(200)])
+    if form == "csv":
+        put = put_reference(url, name, table.to_csv(index=False), label="truth")
+    else:
+        buffer = io.BytesIO()
+        table.to_parquet(buffer)
+        put = put_reference(url, name, buffer.getvalue(), "application/vnd.apache.parquet", label="truth")
+    assert put.status_code == 200, put.text
+    summary = requests.get(f"{url}/api/v1/endpoints/{name}/reference", timeout=10).json()
+    assert summary == put.json()
+    assert (summary["count"], summary["columns"], summary["label"]) == (200, COLUMNS, "truth")
+    assert summary["others"] == ["town"] and summary["source"]["kind"] == "put" and summary["version"] == "1"
+
+    data = kept.to_numpy()
+    answer = explain(url, name, instances=rows, nearest=3).json()
+    own = [np.delete(gower(data, row), place).min() for place, row in enumerate(data)]
+    for row, near, distance in zip(np.array(rows, float), answer["nearest"], answer["distance"], strict=True):
+        expected = gower(data, row)
+        order = np.argsort(expected, kind="stable")[:3]
+        np.testing.assert_allclose([found["distance"] for found in near], expected[order], atol=1e-12)
+        for found in near:
+            assert found["distance"] == pytest.approx(expected[found["row"]], abs=1e-12)
+            np.testing.assert_array_equal(np.array(found["values"], float), data[found["row"]])
+            if np.isnan(truth[found["row"]]):
+                assert "label" not in found
+            else:
+                assert found["label"] == truth[found["row"]]
+        nearest = near[0]["distance"]
+        assert distance["nearest"] == nearest
+        share = (np.mean(own < nearest - 1e-12) + np.mean(own <= nearest + 1e-12)) / 2
+        assert distance["outlyingness"] == pytest.approx(share, abs=1e-9)
+        assert distance["is_far"] == (share > 0.99)
+    assert answer["distance"][-1]["is_far"], "nobody is like this"
+    itself = explain(url, name, instances=instances(kept[7:8]), nearest=1).json()
+    assert itself["nearest"][0][0]["distance"] == 0 and itself["distance"][0]["outlyingness"] == 0
+
+    assert requests.delete(f"{url}/api/v1/endpoints/{name}/reference", timeout=10).status_code == 200
+    assert explain(url, name, instances=rows, nearest=3).status_code == 409
+
+
+def test_what_is_wrong_with_a_reference_is_named(url, deployed, frame, target):
+    name = deployed(mlflow.xgboost, xgboost_booster(frame, target))
+    csv = frame.assign(truth=target).to_csv(index=False)
+    for body, kind, query, message in [
+        (csv, "application/json", {}, 'Content-Type is \\"application/json\\", expected text/csv'),
+        (csv, "application/vnd.apache.parquet", {}, "does not begin as a Parquet file"),
+        (csv, "text/csv", {"label": "lie"}, 'label is \\"lie\\", no column of numbers'),
+        (csv, "text/csv", {"version": "7"}, "does not serve version 7"),
+        (csv, "text/csv", {"lable": "truth"}, "lable"),
+        (csv.replace("income", "wage"), "text/csv", {}, 'input \\"income\\" is missing'),
+        ("\n".join(csv.split("\n")[:2]), "text/csv", {}, "has 1 rows, at least 2"),
+    ]:
+        refused = put_reference(url, name, body, kind, **query)
+        assert refused.status_code in (400, 404) and message in refused.text, refused.text
+    assert put_reference(url, "nobody", csv).status_code == 404
+    assert put_reference(url, name, csv, label="truth").status_code == 200
+    for body, message in [
+        ({"nearest": 0}, "nearest is 0, expected 1 to 20"),
+        ({"nearest": 1, "instances": [[1, 2, 3, 4]] * 257}, "asked for 257 rows, at most 256"),
+    ]:
+        refused = explain(url, name, **({"instances": [[1, 2, 3, 4]]} | body))
+        assert refused.status_code == 400 and message in refused.text, refused.text
+
+
+SETTINGS = {
+    "catalogue": [
+        {"feature": "age", "code": "R01", "texts": {"en": "Age: {value}", "de": "Alter: {value}"}},
+        {
+            "feature": "months employed",
+            "missing": True,
+            "code": "R02",
+            "texts": {"en": "No employment is known", "de": "Keine Anstellung bekannt"},
+        },
+        {"feature": "months employed", "code": "R03", "texts": {"en": "{feature}", "de": "{feature}"}},
+        {"feature": "open_accounts", "code": "R03", "texts": {"en": "Open accounts ({value})"}},
+    ],
+    "labels": {"months employed": {"en": "Months in work", "de": "Monate in Arbeit"}},
+    "default_language": "en",
+    "actions": {"age": {"direction": "up"}, "open_accounts": {"least": 0, "most": 8, "step": 1}, "gone": {}},
+    "positive": "down",
+}
+
+
+def put_settings(url, name, settings):
+    return requests.put(f"{url}/api/v1/endpoints/{name}/explain/settings", json=settings, timeout=10)
+
+
+def test_reasons_carry_codes_and_words_of_a_version(url, deployed, frame, target):
+    name = deployed(mlflow.lightgbm, lightgbm_booster(frame, target))
+    rows = instances(frame[:60])
+    address = f"{url}/api/v1/endpoints/{name}/explain/settings"
+    assert requests.get(address, timeout=10).status_code == 404
+    assert "wording" not in explain(url, name, instances=rows, reasons={}).json()
+    refused = explain(url, name, instances=rows, reasons={"language": "de"})
+    assert refused.status_code == 404 and "has no explanation settings" in refused.text
+
+    put = put_settings(url, name, SETTINGS)
+    assert put.status_code == 200 and put.json()["version"] == 1, put.text
+    answer = explain(url, name, instances=rows, reasons={"language": "de-AT"}).json()
+    assert answer["wording"] == {"version": 1, "language": "de"}
+    code = {"age": "R01", "open_accounts": "R03"}
+    merged = 0
+    for row, values, reasons in zip(rows, answer["explanations"][0]["values"], answer["reasons"], strict=True):
+        pushes = {}
+        for column, own in zip(COLUMNS, values, strict=True):
+            if own < 0:
+                months = "R02" if row[2] is None else "R03"
+                key = months if column == "months employed" else code.get(column, column)
+                pushes.setdefault(key, []).append((own, column))
+        expected = sorted(pushes.items(), key=lambda push: sum(own for own, _ in push[1]))
+        assert [reason.get("code", reason["feature"]) for reason in reasons] == [key for key, _ in expected]
+        total = sum(own for own in values if own < 0)
+        for reason, (key, factors) in zip(reasons, expected, strict=True):
+            assert reason["contribution"] == pytest.approx(sum(own for own, _ in factors), abs=1e-12)
+            assert reason["share"] == pytest.approx(reason["contribution"] / total)
+            assert [factor["feature"] for factor in reason["factors"]] == [column for _, column in sorted(factors)]
+            merged += len(factors) > 1
+            words = {
+                "age": "Alter: ",
+                "months employed": "Keine Anstellung bekannt" if row[2] is None else "Monate in Arbeit",
+                "open_accounts": f"Open accounts ({row[3]:.0f})",
+                "income": "income",
+            }
+            assert reason["text"].startswith(words[reason["feature"]])
+            assert ("code" in reason) == (reason["feature"] != "income")
+    assert merged, "two features with one code"
+
+    changed = SETTINGS | {"catalogue": [], "positive": "up"}
+    assert put_settings(url, name, changed).json()["version"] == 2
+    assert requests.get(address, timeout=10).json()["settings"]["catalogue"] == []
+    assert requests.get(address, params={"version": 1}, timeout=10).json()["settings"]["positive"] == "down"
+    repeated = explain(url, name, instances=rows, reasons={"language": "de-AT", "wording": 1}).json()
+    assert (repeated["reasons"], repeated["wording"]) == (answer["reasons"], answer["wording"])
+    newest = explain(url, name, instances=rows, reasons={}).json()
+    assert newest["wording"] == {"version": 2, "language": "en"}
+    assert all(reason["contribution"] > 0 and "code" not in reason for row in newest["reasons"] for reason in row)
+
+    for body, message in [
+        ({"wording": 3}, "of version 3"),
+        ({"language": "d"}, 'the language \\"d\\"'),
+    ]:
+        refused = explain(url, name, instances=rows, reasons=body)
+        assert refused.status_code in (400, 404) and message in refused.text, refused.text
+    for change, message in [
+        ({"catalogue": [SETTINGS["catalogue"][0] | {"code": "R 1"}]}, "catalogue[0].code"),
+        ({"catalogue": [SETTINGS["catalogue"][3]], "default_language": "fr"}, "has no text in"),
+        ({"speed": 1}, "speed"),
+    ]:
+        refused = put_settings(url, name, SETTINGS | change)
+        assert refused.status_code in (400, 422) and message in refused.text, refused.text
+    assert put_settings(url, "nobody", SETTINGS).status_code == 404
+
+
+def test_counterfactuals_use_settings_and_reference(url, deployed, frame, target):
+    booster = xgboost_booster(frame, target)
+    name = deployed(mlflow.xgboost, booster)
+    row = instances(frame[1:2])[0]
+    before = float(booster.predict(xgboost.DMatrix(np.array([row], float)))[0])
+
+    def search(**body):
+        body = {"instance": row, "target": {"at_least": before + 2}} | body
+        return requests.post(f"{url}/api/v1/endpoints/{name}/counterfactuals", json=body, timeout=60)
+
+    missing = search(data=instances(frame[100:200]))
+    assert missing.status_code == 400 and "actions is missing" in missing.text
+    assert put_settings(url, name, SETTINGS).status_code == 200
+    missing = search()
+    assert missing.status_code == 409 and "a search without data needs reference data" in missing.text
+    assert put_reference(url, name, frame[100:].to_csv(index=False)).status_code == 200
+    found = search()
+    assert found.status_code == 200, found.text
+    assert found.json()["counterfactuals"]
+    actions = {key: action for key, action in SETTINGS["actions"].items() if key in COLUMNS}
+    assert search(actions=actions, data=instances(frame[100:])).json() == found.json()
+
+
+LEAVES = {
+    "xgboost": lambda booster, rows: booster.predict(xgboost.DMatrix(rows), pred_leaf=True),
+    "lightgbm": lambda booster, rows: booster.predict(rows, pred_leaf=True),
+}
+
+
+def leaf_value(booster, tree, leaf):
+    if isinstance(booster, lightgbm.Booster):
+        return booster.get_leaf_output(tree, leaf)
+    nodes = booster.trees_to_dataframe()
+    return nodes[(nodes["Tree"] == tree) & (nodes["Node"] == leaf)]["Gain"].item()
+
+
+@pytest.mark.parametrize("kind", LEAVES)
+def test_within_the_box_no_leaf_changes_and_beyond_a_bound_one_does(url, deployed, frame, target, kind):
+    train = {"xgboost": xgboost_booster, "lightgbm": lightgbm_booster}[kind]
+    booster = train(frame, target)
+    name = deployed(getattr(mlflow, kind), booster)
+    rows = frame[:16]
+    answer = explain(url, name, instances=instances(rows), path=True, trees=[0, 3])
+    assert answer.status_code == 200, answer.text
+    answer = answer.json()
+    random = np.random.default_rng(3)
+    leaves = lambda *rows: LEAVES[kind](booster, np.array(rows))
+    steps = 0
+    for row, [room], ways in zip(rows.to_numpy(), answer["path"], answer["trees"], strict=True):
+        [before] = leaves(row)
+        inside, beyond = np.tile(row, (20, 1)), []
+        for bounds in room["box"]:
+            place = COLUMNS.index(bounds["feature"])
+            if bounds["value"] is None:
+                continue
+            gone = row.copy()
+            gone[place] = np.nan
+            assert bounds["value"] == row[place] and not bounds["is_category"]
+            assert bounds["missing_changes"] == bool((leaves(gone) != before).any())
+            high = row[place] + 10 if bounds["up_to"] is None else bounds["up_to"]
+            low = row[place] - 10 if bounds["above"] is None else bounds["above"]
+            drawn = high - (high - low) * random.random(20)
+            inside[:, place] = np.where(drawn > low, np.minimum(drawn, high), high)
+            ends = [] if bounds["above"] is None else [bounds["above"]]
+            ends += [] if bounds["up_to"] is None else [np.nextafter(bounds["up_to"], np.inf)]
+            for value in ends:
+                stepped = row.copy()
+                stepped[place] = value
+                beyond.append(stepped)
+        assert (leaves(*inside) == before).all()
+        assert (leaves(*beyond) != before).any(1).all()
+        steps += len(beyond)
+        for way, tree in zip(ways, [0, 3], strict=True):
+            assert way["tree"] == tree
+            assert way["leaf"] == pytest.approx(leaf_value(booster, tree, int(before[tree])), rel=1e-5)
+            for condition in way["conditions"]:
+                value = row[COLUMNS.index(condition["feature"])]
+                if np.isnan(value):
+                    assert condition["rule"] == "is missing" and condition["value"] is None
+                    continue
+                seen = np.float32(value) if kind == "xgboost" else value
+                assert condition["above"] is None or seen > condition["above"]
+                assert condition["up_to"] is None or seen <= condition["up_to"]
+                assert condition["rule"].startswith(("> ", "<= "))
+    assert steps > 50
+    for body, message in [
+        ({"path": True, "instances": instances(frame[:17])}, "asked for 17 rows, at most 16"),
+        ({"trees": [40]}, "trees names 40, the model has 40 trees"),
+        ({"trees": [0] * 17}, "trees names 17, at most 16"),
+    ]:
+        refused = explain(url, name, **({"instances": instances(frame[:1])} | body))
+        assert refused.status_code == 400 and message in refused.text, refused.text
+
+
+def test_the_page_says_it_in_words(url, deployed, frame, target):
+    name = deployed(mlflow.xgboost, xgboost_booster(frame, target))
+    address = f"{url}/endpoints/{name}/explain"
+    bare = requests.get(address, timeout=10).text
+    assert "How far each value may move" in bare and "How near it is" not in bare and "at_least" not in bare
+    assert put_settings(url, name, SETTINGS).status_code == 200
+    assert put_reference(url, name, frame.assign(truth=target).to_csv(index=False), label="truth").status_code == 200
+    row = {f"x.{column}": value for column, value in zip(COLUMNS, instances(frame[1:2])[0], strict=True)}
+    page = requests.get(address, params=row | {"lang": "de", "at_least": "3"}, timeout=30)
+    assert page.status_code == 200, page.text
+    for text in ["Alter: ", "R01", "version 1 of the settings, in de", "How near it is", "Row 1<", "Truth"]:
+        assert text in page.text, text
+    assert "What would have to change" in page.text and ("→" in page.text or "as wanted already" in page.text)
+    wrong = requests.get(address, params=row | {"at_most": "little"}, timeout=30).text
+    assert "is no number to wish for" in wrong
+
+
 def test_kserves_own_client_asks(url, deployed, frame, target):
     booster = xgboost_booster(frame, target)
     name = deployed(mlflow.xgboost, booster)
@@ -225,7 +513,20 @@ def test_files_are_explained_without_a_server(tmp_path, frame, target):
     assert float(line.split(" is ")[1].split()[0]) == pytest.approx(rmse, rel=1e-3)
     page = run("model.ubj", "labelled.parquet", "--label", "truth", "--format", "html").stdout
     assert "Permutation importance" in page and "Local effect of" in page and "Prediction by" in page
+    settings = SETTINGS | {"positive": "up"}
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    worded = ("model.ubj", "rows.csv", "--settings", "settings.json", "--language", "de")
+    answer = json.loads(run(*worded, "--format", "json").stdout)
+    assert answer["wording"] == {"language": "de"} and len(answer["reasons"]) == ROWS
+    row = next(row for row, reasons in enumerate(answer["reasons"]) if reasons and reasons[0].get("code") == "R01")
+    said = answer["reasons"][row][0]["text"]
+    assert said.startswith("Alter: ")
+    assert f"reason R01 {said} (+" in run(*worded, "--row", str(row)).stdout
+    page = run(*worded, "--row", str(row), "--format", "html").stdout
+    assert f"Reasons of row {row}" in page and f"<code>R01</code> {said}" in page
+    (tmp_path / "wrong.json").write_text('{"default_language": "e"}')
     for arguments, message in [
+        (("model.ubj", "rows.csv", "--settings", "wrong.json"), "wrong.json: default_language names the language"),
         (("rows.csv", "rows.csv"), "not a model file of trees"),
         (("model.ubj", "rows.csv", "--row", "300"), "row 300 is not there"),
         (("model.ubj", "nothing.csv"), "nothing.csv"),

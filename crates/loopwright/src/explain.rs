@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use group_explain::{Explainer, Explanations, Metric, Permutation, Report, Table, html, parse_csv, text};
+use group_explain::{
+    Explainer, Explanations, Metric, Permutation, Report, Settings, Table, Wording, add_reasons, html, text,
+};
 use kernel_trees::Ensemble;
-use platform_tables::{Column, read_parquet, write_arrow};
+use platform_tables::{Column, write_arrow};
 
 use crate::cli::{CommandError, note};
 
@@ -88,6 +90,12 @@ pub struct Options {
     /// Features shown
     #[arg(long, default_value_t = 20)]
     most: usize,
+    /// A JSON file with an endpoint's explanation settings: reasons get codes and words
+    #[arg(long)]
+    settings: Option<PathBuf>,
+    /// The language of reasons, a tag such as de-AT; without it the default one of the settings
+    #[arg(long, requires = "settings")]
+    language: Option<String>,
 }
 
 pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
@@ -102,6 +110,14 @@ pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
             format!("row {row} is not there: {} has {} rows", options.data.display(), data.count).into()
         );
     }
+    let wording = match &options.settings {
+        None => None,
+        Some(path) => {
+            let settings = Settings::from_json(&fs_err::read(path)?)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            Some(Wording::new(Arc::new(settings), None, options.language.as_deref())?)
+        }
+    };
     let model = Arc::new(ensemble);
     let permutation = match &options.label {
         None => None,
@@ -129,11 +145,18 @@ pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
         most: options.most,
         ensemble: &model,
         permutation: permutation.as_ref(),
+        wording: wording.as_ref(),
     };
     let bytes = match options.format {
         Format::Text => text(&report, &explanations).into_bytes(),
         Format::Html => html(&report, &explanations).into_bytes(),
-        Format::Json => serde_json::to_vec(&group_explain::json(&explanations))?,
+        Format::Json => {
+            let mut answer = group_explain::json(&explanations);
+            if let Some(wording) = &wording {
+                add_reasons(&mut answer, &explanations, wording);
+            }
+            serde_json::to_vec(&answer)?
+        }
         Format::Arrow => write_arrow(&arrow(&explanations)?)?,
     };
     match &options.output {
@@ -160,18 +183,9 @@ fn model_file(path: &Path) -> Result<PathBuf, CommandError> {
     })
 }
 
-/// Columns of numbers; others are passed over.
 fn table(path: &Path) -> Result<Table, CommandError> {
-    let bytes = fs_err::read(path)?;
-    if !bytes.starts_with(b"PAR1") {
-        let text = String::from_utf8(bytes)
-            .map_err(|_| format!("{} is neither Parquet nor text with commas", path.display()))?;
-        return Ok(parse_csv(&text)?);
-    }
-    let table = read_parquet(bytes.into())?;
-    let columns =
-        table.columns().iter().filter_map(|(name, _)| Some((name.clone(), table.reals(name).ok()?)));
-    Ok(Table { columns: columns.collect(), count: table.rows() })
+    let table = Table::read(fs_err::read(path)?);
+    table.map_err(|error| format!("{} cannot be read: {error}", path.display()).into())
 }
 
 /// The model's names; where it has none, the file's columns must be its features.

@@ -91,7 +91,7 @@ async fn stop_signal() {
     }
 }
 
-fn migrations() -> [MigrationSet; 15] {
+fn migrations() -> [MigrationSet; 16] {
     [
         platform_events::MIGRATIONS,
         platform_auth::MIGRATIONS,
@@ -106,6 +106,7 @@ fn migrations() -> [MigrationSet; 15] {
         group_webhooks::MIGRATIONS,
         group_serving::MIGRATIONS,
         group_monitoring::MIGRATIONS,
+        group_explain::MIGRATIONS,
         group_lineage::MIGRATIONS,
         group_loops::MIGRATIONS,
     ]
@@ -224,7 +225,9 @@ impl Services {
             Arc::new(ports::LoggedPredictions(monitoring.clone())),
             &metrics,
         );
-        let explain = Explain::new(Arc::new(ports::ServedModels(serving.clone())));
+        let trained_on = ports::TrainingTables { monitoring: monitoring.clone(), blobs: blobs.clone() };
+        let served = Arc::new(ports::ServedModels(serving.clone()));
+        let explain = Explain::new(db.clone(), events.clone(), served).with_training(Arc::new(trained_on));
         let lineage = Lineage::new(db.clone(), events.clone());
         let loops = Loops::new(
             db,

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use kernel_effects::{
-    Action, Direction, EffectError, Kind, Question, SearchEnd, SearchOptions, Table, Target, counterfactuals,
+    EffectError, Question, Search, SearchEnd, SearchOptions, Table, Target, counterfactuals,
 };
 use platform_auth::Permission::Predict;
 use platform_web::dialect::{Dialect, ProblemResult};
@@ -11,9 +11,10 @@ use platform_web::{Access, ApiJson, Routes, Surface};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::actions::{InputAction, Plan};
 use crate::effects::Answer;
 use crate::rows::from_instances;
-use crate::service::{MOST_BACKGROUND, apart};
+use crate::service::{MOST_BACKGROUND, Ready, apart};
 use crate::{Explain, ExplainError};
 
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
@@ -32,11 +33,11 @@ pub(crate) fn surface(service: &Explain) -> Surface {
 struct SearchBody {
     /// The row: a list in the order of the inputs, or an object.
     instance: Value,
-    /// Rows that say what is usual: ranges, levels, spreads. At most 1,000.
-    data: Vec<Value>,
+    /// Rows that say what is usual: ranges, levels, spreads. At most 1,000; the reference data without them.
+    data: Option<Vec<Value>>,
     target: TargetBody,
-    /// By input: what may be done about it. Inputs that are not named stay as they are.
-    actions: Map<String, Value>,
+    /// By input: what may be done about it. Inputs that are not named stay as they are. Without it those of the endpoint's settings.
+    actions: Option<Map<String, Value>>,
     version: Option<String>,
     /// Which of a prediction's numbers.
     #[serde(default)]
@@ -75,49 +76,6 @@ impl TargetBody {
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "lowercase")]
-enum DirectionBody {
-    #[default]
-    Either,
-    Up,
-    Down,
-}
-
-/// A number that moves, or, with `levels`, one of several values (an empty list: any that the data has).
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ActionBody {
-    #[serde(default)]
-    direction: DirectionBody,
-    least: Option<f64>,
-    most: Option<f64>,
-    step: Option<f64>,
-    levels: Option<Vec<f64>>,
-    weight: Option<f64>,
-}
-
-impl ActionBody {
-    fn action(self, is_whole: bool) -> Action {
-        let weight = self.weight.unwrap_or(1.0);
-        if let Some(values) = self.levels {
-            return Action::Level { values, weight };
-        }
-        Action::Number {
-            direction: match self.direction {
-                DirectionBody::Either => Direction::Either,
-                DirectionBody::Up => Direction::Up,
-                DirectionBody::Down => Direction::Down,
-            },
-            least: self.least.unwrap_or(f64::NEG_INFINITY),
-            most: self.most.unwrap_or(f64::INFINITY),
-            // A whole number stays one.
-            step: self.step.or(is_whole.then_some(1.0)),
-            weight,
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct Found {
     model_name: String,
@@ -152,6 +110,58 @@ struct FoundChange {
     cost: f64,
 }
 
+/// What is looked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub row: Vec<f64>,
+    /// Rows that say what is usual; the reference data without them.
+    pub data: Option<Vec<f64>>,
+    pub plan: Plan,
+    pub target: Target,
+    pub output: usize,
+    pub options: SearchOptions,
+}
+
+impl Explain {
+    pub(crate) async fn counterfactuals(
+        &self,
+        ready: &Ready,
+        wanted: Wanted,
+    ) -> Result<Search, ExplainError> {
+        let reference = match wanted.data {
+            Some(_) => None,
+            None => Some(self.needed_reference(ready, "a search without data").await?),
+        };
+        let (model, width) = (ready.served.ensemble.clone(), ready.served.inputs.len());
+        apart(move || {
+            let Wanted { row, data, plan, target, output, options } = wanted;
+            let data = match (&data, &reference) {
+                (Some(data), _) => data.as_slice(),
+                (None, Some(reference)) => reference.rows.as_slice(),
+                (None, None) => &[],
+            };
+            let refused = |error: EffectError<_>| ExplainError::request(error.to_string());
+            let data = Table::new(data, width).map_err(|error| refused(error.into()))?;
+            let question = Question { row: &row, data, kinds: &plan.kinds, actions: &plan.actions, target };
+            counterfactuals(&mut Answer { model: &model, output }, &question, &options).map_err(refused)
+        })
+        .await
+    }
+
+    /// What the settings of an endpoint say may be done; inputs that this model does not take are passed over. `None` when they say
+    /// nothing of its inputs.
+    pub(crate) async fn settled_plan(&self, ready: &Ready) -> Result<Option<Plan>, ExplainError> {
+        let Some(found) = self.find_settings(&ready.served.endpoint, None).await? else { return Ok(None) };
+        let inputs = &ready.served.inputs;
+        let is_input = |name: &str| inputs.iter().any(|input| input.name == name);
+        let mut plan = None;
+        for (name, action) in found.settings.actions.iter().filter(|(name, _)| is_input(name)) {
+            plan.get_or_insert_with(|| Plan::new(inputs)).set(inputs, name, action)?;
+        }
+        Ok(plan)
+    }
+}
+
 async fn search(
     State(service): State<Explain>,
     Path(name): Path<String>,
@@ -160,11 +170,14 @@ async fn search(
     let ready = service.ready(&name, body.version.as_deref())?;
     let inputs = &ready.served.inputs;
     let row = from_instances(std::slice::from_ref(&body.instance), inputs)?;
-    if body.data.len() > MOST_BACKGROUND {
-        let rule = format!("data has {} rows, at most {MOST_BACKGROUND}", body.data.len());
-        return Err(ExplainError::request(rule).into());
-    }
-    let data = from_instances(&body.data, inputs)?;
+    let data = match &body.data {
+        Some(data) if data.len() > MOST_BACKGROUND => {
+            let rule = format!("data has {} rows, at most {MOST_BACKGROUND}", data.len());
+            return Err(ExplainError::request(rule).into());
+        }
+        Some(data) => Some(from_instances(data, inputs)?),
+        None => None,
+    };
     let outputs = ready.served.ensemble.outputs();
     if body.output >= outputs {
         let rule = format!("output is {}, the model answers {outputs}", body.output);
@@ -177,40 +190,33 @@ async fn search(
         );
         return Err(ExplainError::request(rule).into());
     }
-    let mut actions = vec![Action::Fixed; inputs.len()];
-    let mut kinds = vec![Kind::Number; inputs.len()];
-    for (input, action) in body.actions {
-        let place = inputs.iter().position(|known| known.name == input);
-        let place = place.ok_or_else(|| {
-            ExplainError::request(format!("actions names {input:?}, no input of the model"))
-        })?;
-        let action: ActionBody = serde_json::from_value(action)
-            .map_err(|error| ExplainError::request(format!("the action of {input:?}: {error}")))?;
-        actions[place] = action.action(inputs[place].is_whole);
-        if matches!(actions[place], Action::Level { .. }) {
-            kinds[place] = Kind::Category;
+    let plan = match body.actions {
+        Some(actions) => {
+            let mut plan = Plan::new(inputs);
+            for (input, action) in actions {
+                let action: InputAction = serde_json::from_value(action)
+                    .map_err(|error| ExplainError::request(format!("the action of {input:?}: {error}")))?;
+                plan.set(inputs, &input, &action)?;
+            }
+            plan
         }
-    }
+        None => service.settled_plan(&ready).await?.ok_or_else(|| {
+            let rule = format!("actions is missing, and the settings of endpoint {name:?} have none");
+            ExplainError::request(rule)
+        })?,
+    };
     let target = body.target.target()?;
     let options =
         SearchOptions { count: body.count, budget_rows: body.budget_rows, ..SearchOptions::default() };
-    let (model, output) = (ready.served.ensemble.clone(), body.output);
-    let names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
-    let search = apart(move || {
-        let refused = |error: EffectError<_>| ExplainError::request(error.to_string());
-        let data = Table::new(&data, names.len()).map_err(|error| refused(error.into()))?;
-        let question = Question { row: &row, data, kinds: &kinds, actions: &actions, target };
-        let found = counterfactuals(&mut Answer { model: &model, output }, &question, &options);
-        Ok((found.map_err(refused)?, names))
-    });
-    let (search, names) = search.await?;
+    let wanted = Wanted { row, data, plan, target, output: body.output, options };
+    let search = service.counterfactuals(&ready, wanted).await?;
     let known = |value: f64| Some(value).filter(|value| !value.is_nan());
     let found = search.found.into_iter().map(|found| FoundRow {
         changes: found
             .changes
             .iter()
             .map(|change| FoundChange {
-                feature: names[change.column].clone(),
+                feature: inputs[change.column].name.clone(),
                 from: known(change.from),
                 to: known(change.to),
                 cost: change.cost,
@@ -223,7 +229,7 @@ async fn search(
     });
     let answer = Found {
         model_name: name,
-        model_version: ready.served.version,
+        model_version: ready.served.version.clone(),
         prediction: search.prediction,
         end: match search.end {
             SearchEnd::AlreadyMet => "already_met",

@@ -1,5 +1,8 @@
 //! Native API: explanations of rows, with reasons.
 
+pub(crate) mod reference;
+pub(crate) mod settings;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use platform_auth::Permission::Predict;
@@ -12,7 +15,7 @@ use crate::model::Explanations;
 use crate::reasons::{self, Direction, MOST};
 use crate::rows::from_instances;
 use crate::service::MOST_BACKGROUND;
-use crate::{Explain, ExplainError};
+use crate::{Explain, ExplainError, Wording};
 
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
 
@@ -34,17 +37,28 @@ struct ExplainBody {
     background: Option<Vec<Value>>,
     /// Reasons for each row: none without it.
     reasons: Option<ReasonsBody>,
+    /// So many rows of the reference data for each row, and how far it is from them.
+    nearest: Option<usize>,
+    /// How far each value may move before any leaf changes.
+    #[serde(default)]
+    path: bool,
+    /// Trees of which each row's way is told.
+    trees: Option<Vec<usize>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReasonsBody {
-    #[serde(default)]
-    direction: Direction,
+    /// Without it that of the settings, else up.
+    direction: Option<Direction>,
     #[serde(default = "most")]
     most: usize,
     #[serde(default)]
     output: usize,
+    /// A tag such as `de-AT`.
+    language: Option<String>,
+    /// A version of the settings; the newest without it.
+    wording: Option<i64>,
 }
 
 fn most() -> usize {
@@ -78,14 +92,65 @@ async fn explain(
             return Err(ExplainError::request(rule).into());
         }
     }
+    let wording = match &body.reasons {
+        Some(wanted) => service.wording(&name, wanted.wording, wanted.language.as_deref()).await?,
+        None => None,
+    };
+    let nearby = match body.nearest {
+        Some(count) => Some(service.nearby(&ready, &rows, count).await?),
+        None => None,
+    };
+    let ways = match body.path || body.trees.is_some() {
+        true => Some(service.ways(&ready, &rows, body.trees.as_deref().unwrap_or_default()).await?),
+        false => None,
+    };
     let explanations = service.explain(&ready, rows, background).await?;
     let mut answer = answer(&name, &ready.served.version, &explanations);
     if let Some(wanted) = body.reasons {
-        let ReasonsBody { direction, most, output } = wanted;
-        let of_row = |row| json!(reasons::reasons(&explanations, output, row, direction, most));
+        let of_row = |row| match &wording {
+            Some(wording) => {
+                let direction = wanted.direction.unwrap_or(wording.direction());
+                json!(wording.reasons(&explanations, wanted.output, row, direction, wanted.most))
+            }
+            None => {
+                let direction = wanted.direction.unwrap_or_default();
+                json!(reasons::reasons(&explanations, wanted.output, row, direction, wanted.most))
+            }
+        };
         answer["reasons"] = (0..explanations.count()).map(of_row).collect();
+        if let Some(wording) = &wording {
+            answer["wording"] = worded_by(wording);
+        }
+    }
+    if let Some(nearby) = nearby {
+        answer["nearest"] = nearby.iter().map(|nearby| json!(nearby.rows)).collect();
+        answer["distance"] = nearby.iter().map(|nearby| json!(nearby.distance)).collect();
+    }
+    if let Some(ways) = ways {
+        if body.path {
+            answer["path"] = json!(ways.rooms);
+        }
+        if body.trees.is_some() {
+            answer["trees"] = json!(ways.trees);
+        }
     }
     Ok(Json(answer))
+}
+
+/// Which settings made the texts, and in which language.
+fn worded_by(wording: &Wording) -> Value {
+    let mut told = json!({"language": wording.language()});
+    if let Some(version) = wording.version() {
+        told["version"] = json!(version);
+    }
+    told
+}
+
+/// Adds reasons in words to the JSON of explanations that no server made: of every row, for the first output.
+pub fn add_reasons(answer: &mut Value, explanations: &Explanations, wording: &Wording) {
+    let of_row = |row| json!(wording.reasons(explanations, 0, row, wording.direction(), MOST));
+    answer["reasons"] = (0..explanations.count()).map(of_row).collect();
+    answer["wording"] = worded_by(wording);
 }
 
 /// The JSON of explanations; the Python package makes a `shap.Explanation` of it.

@@ -1,5 +1,8 @@
 //! Explanations: how much each value of a row moved a prediction, exactly, for the models behind endpoints and for model files.
 
+mod actions;
+#[cfg(test)]
+mod bench;
 mod counterfactuals;
 mod effects;
 mod error;
@@ -7,34 +10,56 @@ mod explainer;
 mod http;
 mod kserve;
 mod model;
+mod nearest;
+mod path;
 mod ports;
 mod reasons;
+mod reference;
 mod report;
 mod rows;
 mod service;
+mod settings;
+mod store;
 mod ui;
+mod wording;
 
+use platform_db::{MigrationSet, migrations};
 use platform_ui::Ui;
 use platform_web::Group;
 
+pub use actions::{InputAction, Movement};
 pub use effects::Permutation;
 pub use error::ExplainError;
 pub use explainer::Explainer;
-pub use http::json;
+pub use http::{add_reasons, json};
 pub use kernel_effects::Metric;
 pub use model::{Attributions, Explanations, Method};
-pub use ports::{Endpoints, Input, Served};
-pub use reasons::{Direction, Reason, reasons};
+pub use ports::{Endpoints, Input, Served, TrainingData, TrainingTable};
+pub use reasons::{Direction, Reason, ReasonFactor, reasons};
+pub use reference::{Reference, ReferenceSource, ReferenceSummary};
 pub use report::{Report, html, text};
 pub use rows::{Table, parse_csv};
 pub use service::Explain;
+pub use settings::{CatalogueEntry, Settings, Texts};
+pub use wording::Wording;
+
+pub const MIGRATIONS: MigrationSet = migrations!("explain", 1 => "0001_explanations");
+
+/// Event kinds of this group; the subject is `endpoint:NAME`.
+pub mod kinds {
+    pub const SETTINGS_CHANGED: &str = "explain.settings_changed";
+    pub const REFERENCE_PUT: &str = "explain.reference_put";
+    pub const REFERENCE_DELETED: &str = "explain.reference_deleted";
+}
 
 pub fn group(service: &Explain, ui: &Ui) -> Group {
     Group {
         name: "explain",
-        migrations: None,
+        migrations: Some(MIGRATIONS),
         surfaces: vec![
             http::surface(service),
+            http::settings::surface(service),
+            http::reference::surface(service),
             counterfactuals::surface(service),
             kserve::surface(service),
             ui::surface(service, ui),

@@ -7,7 +7,9 @@ use platform_ui::number;
 
 use crate::effects::{self, Answer, Permutation};
 use crate::model::{Explanations, Method};
+use crate::reasons::{MOST, Reason};
 use crate::ui::waterfall;
+use crate::wording::Wording;
 
 /// What a report is about, and how much of it is shown.
 #[derive(Debug, Clone)]
@@ -20,6 +22,18 @@ pub struct Report<'r> {
     pub most: usize,
     pub ensemble: &'r Ensemble,
     pub permutation: Option<&'r Permutation>,
+    /// Puts the reasons of `rows` into words.
+    pub wording: Option<&'r Wording>,
+}
+
+impl Report<'_> {
+    /// Of a row, in the direction that the settings name.
+    fn reasons(&self, explanations: &Explanations, output: usize, row: usize) -> Vec<Reason> {
+        let of = |wording: &Wording| {
+            wording.reasons(explanations, output, row, wording.direction(), MOST.min(self.most))
+        };
+        self.wording.map(of).unwrap_or_default()
+    }
 }
 
 impl Method {
@@ -65,6 +79,11 @@ pub fn text(report: &Report<'_>, explanations: &Explanations) -> String {
                 let value = explanations.row(*row)[feature];
                 let name = &explanations.features[feature];
                 text += &format!("  {name:<width$} = {:<12} {:+.6}\n", shown(value), values[feature]);
+            }
+            for reason in report.reasons(explanations, output, *row) {
+                let code = reason.code.map(|code| format!("{code} ")).unwrap_or_default();
+                let told = reason.text.unwrap_or_default();
+                text += &format!("  reason {code}{told} ({:+.6})\n", reason.contribution);
             }
         }
     }
@@ -125,8 +144,22 @@ pub fn html(report: &Report<'_>, explanations: &Explanations) -> String {
         for (heading, chart) in charts(report, explanations, output) {
             page += &format!("<section class=\"card\"><h3>{}</h3>{chart}</section>\n", escape(&heading));
         }
+        for row in report.rows.iter().filter(|_| report.wording.is_some()) {
+            page += &reasons_card(*row, &report.reasons(explanations, output, *row));
+        }
     }
     page + "</main></body></html>\n"
+}
+
+fn reasons_card(row: usize, reasons: &[Reason]) -> String {
+    let line = |reason: &Reason| {
+        let code = reason.code.as_deref().map(|code| format!("<code>{}</code> ", escape(code)));
+        let (code, told) = (code.unwrap_or_default(), escape(reason.text.as_deref().unwrap_or_default()));
+        format!("<li>{code}{told} <small>{:+.4}</small></li>", reason.contribution)
+    };
+    let lines: String = reasons.iter().map(line).collect();
+    let list = if reasons.is_empty() { "<p>None.</p>".to_owned() } else { format!("<ol>{lines}</ol>") };
+    format!("<section class=\"card\"><h3>Reasons of row {row}</h3>{list}</section>\n")
 }
 
 fn charts(report: &Report<'_>, explanations: &Explanations, output: usize) -> Vec<(String, String)> {

@@ -1,34 +1,87 @@
-//! Rows as they come: JSON instances, or a file of comma-separated values.
+//! Rows as they come: JSON instances, or a file of comma-separated values or Parquet.
 
+use platform_tables::{Column, read_parquet};
 use serde_json::Value;
 
 use crate::ExplainError;
 use crate::ports::Input;
 
-/// Columns of numbers by name; NaN is missing.
-#[derive(Debug, Clone, PartialEq)]
+/// Columns by name.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
+    /// Of numbers; NaN is missing.
     pub columns: Vec<(String, Vec<f64>)>,
+    /// Of anything else.
+    pub texts: Vec<(String, Vec<Option<String>>)>,
     pub count: usize,
 }
 
+/// Whether a column's name is that of a feature. LightGBM writes blanks in names as underscores.
+pub(crate) fn is_named(name: &str, feature: &str) -> bool {
+    name == feature || name.replace(' ', "_") == feature
+}
+
+impl From<&platform_tables::Table> for Table {
+    fn from(table: &platform_tables::Table) -> Self {
+        let mut found = Self { count: table.rows(), ..Self::default() };
+        for (name, column) in table.columns() {
+            let name = name.clone();
+            match column {
+                Column::Real(values) => found.columns.push((name, values.clone())),
+                Column::Int(values) => {
+                    found.columns.push((name, values.iter().map(|value| *value as f64).collect()));
+                }
+                Column::Text(values) => found.texts.push((name, values.clone())),
+                Column::Time(values) => {
+                    let texts = values.iter().map(|time| time.map(|time| time.to_string()));
+                    found.texts.push((name, texts.collect()));
+                }
+            }
+        }
+        found
+    }
+}
+
 impl Table {
+    /// A file: Parquet, told by its first bytes, or CSV with a line of names.
+    pub fn read(bytes: Vec<u8>) -> Result<Self, ExplainError> {
+        if bytes.starts_with(b"PAR1") {
+            return Ok(Self::from(&read_parquet(bytes.into())?));
+        }
+        let text = String::from_utf8(bytes)
+            .map_err(|_| ExplainError::request("the file is neither Parquet nor text with commas"))?;
+        parse_csv(&text)
+    }
+
     /// Rows in the order of `features`. Other columns are passed over.
     pub fn rows(&self, features: &[String]) -> Result<Vec<f64>, ExplainError> {
         let mut rows = vec![0.0; self.count * features.len()];
         for (place, feature) in features.iter().enumerate() {
-            // LightGBM writes blanks in names as underscores.
-            let is_it = |name: &str| name == feature || name.replace(' ', "_") == *feature;
-            let found = self.columns.iter().find(|(name, _)| is_it(name));
-            let (_, column) = found.ok_or_else(|| ExplainError::InputMissing {
-                name: feature.clone(),
-                expected: features.join(", "),
-            })?;
+            let found = self.columns.iter().find(|(name, _)| is_named(name, feature));
+            let (_, column) = found.ok_or_else(|| self.without(feature, features))?;
             for (row, value) in column.iter().enumerate() {
                 rows[row * features.len() + place] = *value;
             }
         }
         Ok(rows)
+    }
+
+    fn without(&self, feature: &str, features: &[String]) -> ExplainError {
+        if self.texts.iter().any(|(name, _)| is_named(name, feature)) {
+            return ExplainError::request(format!("column {feature:?} holds texts, expected numbers"));
+        }
+        ExplainError::InputMissing { name: feature.to_owned(), expected: features.join(", ") }
+    }
+
+    /// Only these rows, in this order. Panics for a row that is not there.
+    pub(crate) fn keep(&mut self, rows: &[usize]) {
+        for (_, column) in &mut self.columns {
+            *column = rows.iter().map(|row| column[*row]).collect();
+        }
+        for (_, column) in &mut self.texts {
+            *column = rows.iter().map(|row| column[*row].take()).collect();
+        }
+        self.count = rows.len();
     }
 }
 
@@ -92,8 +145,8 @@ pub(crate) fn check(input: &Input, value: f64) -> Result<(), String> {
     Ok(())
 }
 
-/// Comma-separated values with a line of names. Empty fields and `NaN` are missing; a column that holds anything but numbers is left out,
-/// unless a model asks for it: then its name is missed.
+/// Comma-separated values with a line of names. Empty fields and `NaN` are missing; a column that holds anything but numbers is one of
+/// texts.
 pub fn parse_csv(text: &str) -> Result<Table, ExplainError> {
     let unreadable = |error: csv::Error| ExplainError::request(format!("the file is not CSV: {error}"));
     let mut reader = csv::Reader::from_reader(text.as_bytes());
@@ -119,8 +172,26 @@ pub fn parse_csv(text: &str) -> Result<Table, ExplainError> {
         }
         count += 1;
     }
-    let columns = names.into_iter().zip(columns).filter_map(|(name, column)| Some((name, column?))).collect();
-    Ok(Table { columns, count })
+    // What began as numbers may have ended as texts, so those are read by themselves.
+    let mut texts: Vec<Vec<Option<String>>> = vec![Vec::new(); names.len()];
+    if columns.iter().any(Option::is_none) {
+        let mut again = csv::Reader::from_reader(text.as_bytes());
+        for record in again.records() {
+            for (place, field) in record.map_err(unreadable)?.iter().enumerate() {
+                if columns[place].is_none() {
+                    texts[place].push((!field.is_empty()).then(|| field.to_owned()));
+                }
+            }
+        }
+    }
+    let mut table = Table { count, ..Table::default() };
+    for ((name, column), text) in names.into_iter().zip(columns).zip(texts) {
+        match column {
+            Some(column) => table.columns.push((name, column)),
+            None => table.texts.push((name, text)),
+        }
+    }
+    Ok(table)
 }
 
 #[cfg(test)]
@@ -163,8 +234,22 @@ mod tests {
         let rows = table.rows(&["hour".to_owned(), "km".to_owned()]).unwrap();
         assert_eq!(rows[..2], [3.0, 1.5]);
         assert!(rows[2] == 4.0 && rows[3].is_nan());
-        assert!(table.rows(&["trip, name".to_owned()]).unwrap_err().to_string().contains("missing"));
+        let texts = vec![Some("a \"b\"".to_owned()), Some("c".to_owned())];
+        assert_eq!(table.texts, [("trip, name".to_owned(), texts)]);
+        for (name, message) in [("trip, name", "holds texts, expected numbers"), ("day", "is missing")] {
+            let error = table.rows(&[name.to_owned()]).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
         assert!(parse_csv("a,b\n1\n").unwrap_err().to_string().contains("found record with 1 fields"));
         assert!(parse_csv("").is_err());
+    }
+
+    #[test]
+    fn rows_are_kept_in_every_column() {
+        let mut table = parse_csv("km,day\n1,mon\n2,tue\n3,\n").unwrap();
+        table.keep(&[0, 2]);
+        assert_eq!(table.count, 2);
+        assert_eq!(table.columns, [("km".to_owned(), vec![1.0, 3.0])]);
+        assert_eq!(table.texts, [("day".to_owned(), vec![Some("mon".to_owned()), None])]);
     }
 }

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use platform_db::Db;
+use platform_events::Events;
 use tokio::sync::Semaphore;
 
 use crate::ExplainError;
 use crate::explainer::Explainer;
 use crate::model::Explanations;
-use crate::ports::{Endpoints, Served};
+use crate::ports::{Endpoints, Served, TrainingData};
+use crate::reference::KeptReferences;
+use crate::settings::KeptSettings;
 
 type Result<T> = std::result::Result<T, ExplainError>;
 
@@ -26,10 +30,15 @@ type Kept = HashMap<(String, String), Arc<Explainer>>;
 
 #[derive(Clone)]
 pub struct Explain {
-    endpoints: Arc<dyn Endpoints>,
+    pub(crate) db: Db,
+    pub(crate) events: Events,
+    pub(crate) endpoints: Arc<dyn Endpoints>,
+    pub(crate) training: Option<Arc<dyn TrainingData>>,
+    pub(crate) references: Arc<KeptReferences>,
+    pub(crate) settings: Arc<KeptSettings>,
     ready: Arc<Mutex<Kept>>,
-    /// Tables against a background take much memory: one request at a time makes them.
-    tables: Arc<Semaphore>,
+    /// Tables take much memory, those against a background and those that are put: one request at a time makes them.
+    pub(crate) tables: Arc<Semaphore>,
 }
 
 /// What explains an endpoint, and what it is.
@@ -40,8 +49,23 @@ pub(crate) struct Ready {
 }
 
 impl Explain {
-    pub fn new(endpoints: Arc<dyn Endpoints>) -> Self {
-        Self { endpoints, ready: Arc::default(), tables: Arc::new(Semaphore::new(1)) }
+    pub fn new(db: Db, events: Events, endpoints: Arc<dyn Endpoints>) -> Self {
+        Self {
+            db,
+            events,
+            endpoints,
+            training: None,
+            references: Arc::default(),
+            settings: Arc::default(),
+            ready: Arc::default(),
+            tables: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// Training tables are reference data where nobody put any.
+    pub fn with_training(mut self, training: Arc<dyn TrainingData>) -> Self {
+        self.training = Some(training);
+        self
     }
 
     pub(crate) fn ready(&self, endpoint: &str, version: Option<&str>) -> Result<Ready> {

@@ -1,5 +1,7 @@
 //! The page that explains a row of an endpoint: change a value, and see the prediction and its reasons move.
 
+mod around;
+
 use std::collections::HashMap;
 
 use axum::extract::{Path, Query, State};
@@ -16,6 +18,8 @@ use crate::model::Explanations;
 use crate::reasons::{Direction, MOST, Reason, reasons};
 use crate::report::shown;
 use crate::rows::check;
+use crate::ui::around::{Bound, Changes, Near};
+use crate::wording::Wording;
 
 pub(crate) const TEMPLATES: &[(&str, &str)] = &[("explain/row.html", include_str!("../templates/row.html"))];
 
@@ -69,8 +73,18 @@ struct OutputView {
 }
 
 #[derive(Serialize)]
+struct LanguageView {
+    tag: String,
+    is_shown: bool,
+}
+
+#[derive(Serialize)]
 struct ReasonView {
     feature: String,
+    /// Empty without settings.
+    text: String,
+    /// Empty without an entry in the catalogue.
+    code: String,
     value: String,
     contribution: String,
     share: String,
@@ -80,6 +94,8 @@ impl From<Reason> for ReasonView {
     fn from(reason: Reason) -> Self {
         Self {
             feature: reason.feature,
+            text: reason.text.unwrap_or_default(),
+            code: reason.code.unwrap_or_default(),
             value: shown(reason.value.unwrap_or(f64::NAN)),
             contribution: format!("{:+.4}", reason.contribution),
             share: percent(reason.share),
@@ -101,6 +117,17 @@ struct RowView {
     chart: String,
     up: Vec<ReasonView>,
     down: Vec<ReasonView>,
+    reason_head: &'static str,
+    /// Which settings made the texts.
+    wording: String,
+    languages: Vec<LanguageView>,
+    has_actions: bool,
+    /// As typed.
+    at_least: String,
+    at_most: String,
+    changes: Changes,
+    near: Near,
+    room: Vec<Bound>,
     example: String,
 }
 
@@ -111,6 +138,12 @@ async fn row(
     Query(query): Query<HashMap<String, String>>,
 ) -> PageResult<Html<String>> {
     let ready = pages.service.ready(&name, None)?;
+    let typed = |key: &str| query.get(key).map(|text| text.trim()).unwrap_or_default();
+    let language = Some(typed("lang")).filter(|language| !language.is_empty());
+    let settings = pages.service.find_settings(&name, None).await?;
+    let wording =
+        settings.map(|found| Wording::new(found.settings, Some(found.version), language)).transpose()?;
+    let plan = pages.service.settled_plan(&ready).await?;
     let outputs = ready.served.ensemble.scores();
     let output = query.get("output").and_then(|text| text.parse().ok()).filter(|output| *output < outputs);
     let output = output.unwrap_or(0);
@@ -146,6 +179,15 @@ async fn row(
         ),
         name: name.clone(),
         version: ready.served.version.clone(),
+        reason_head: if wording.is_some() { "Reason" } else { "Input" },
+        wording: wording.as_ref().map(worded_by).unwrap_or_default(),
+        languages: wording.as_ref().map(languages).unwrap_or_default(),
+        has_actions: plan.is_some(),
+        at_least: typed("at_least").to_owned(),
+        at_most: typed("at_most").to_owned(),
+        changes: Changes::default(),
+        near: Near::default(),
+        room: Vec::new(),
         outputs: (0..outputs)
             .map(|number| OutputView { label: format!("output {number}"), is_shown: number == output })
             .collect(),
@@ -166,10 +208,21 @@ async fn row(
         view.prediction = predicted.join(", ");
         (view.score, view.base) = (shown(own.scores[0]), shown(own.base));
         view.chart = waterfall(&explanations, output, 0, FACTORS).svg();
-        let of = |direction| {
-            reasons(&explanations, output, 0, direction, MOST).into_iter().map(ReasonView::from).collect()
+        let of = |direction| -> Vec<ReasonView> {
+            let found = match &wording {
+                Some(wording) => wording.reasons(&explanations, output, 0, direction, MOST),
+                None => reasons(&explanations, output, 0, direction, MOST),
+            };
+            found.into_iter().map(ReasonView::from).collect()
         };
         (view.up, view.down) = (of(Direction::Up), of(Direction::Down));
+        let row = explanations.row(0);
+        view.room = around::room(&ready, row, output);
+        view.near = around::near(&pages.service, &ready, row).await?;
+        if let Some(plan) = plan {
+            let target = (view.at_least.as_str(), view.at_most.as_str());
+            view.changes = around::changes(&pages.service, &ready, row, plan, output, target).await?;
+        }
     }
     let head = PageHead {
         section: "endpoints",
@@ -177,6 +230,16 @@ async fn row(
         title: format!("Explain a row of {name}"),
     };
     Ok(pages.ui.page("explain/row.html", &head, &view)?)
+}
+
+fn worded_by(wording: &Wording) -> String {
+    let version = wording.version().unwrap_or(0);
+    format!("Reasons are worded by version {version} of the settings, in {}.", wording.language())
+}
+
+fn languages(wording: &Wording) -> Vec<LanguageView> {
+    let view = |tag: &str| LanguageView { tag: tag.to_owned(), is_shown: tag == wording.language() };
+    wording.settings().languages().into_iter().map(view).collect()
 }
 
 /// With five figures: nobody types more.

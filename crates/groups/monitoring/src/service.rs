@@ -229,6 +229,13 @@ impl Monitoring {
         Ok(())
     }
 
+    /// The digest of the table that a revision was trained on, and the name of its label; `None` where no baseline is kept.
+    pub async fn training_table(&self, endpoint: &str, revision: i64) -> Result<Option<(String, String)>> {
+        let Some((_, spec)) = store::monitor(&self.db, endpoint).await? else { return Ok(None) };
+        let row = store::baseline(&self.db, endpoint, revision).await?;
+        Ok(row.map(|row| (row.training_digest, spec.label)))
+    }
+
     async fn table(&self, digest: &str) -> Result<Table> {
         Ok(read_parquet(self.blobs.get_bytes(&BlobDigest::parse(digest)?).await?)?)
     }

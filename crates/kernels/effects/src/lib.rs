@@ -34,7 +34,7 @@ pub use grid::Grid;
 pub use interaction::{Interaction, interaction};
 pub use medoids::{Medoids, medoids};
 pub use model::{Effort, Formula, Model, Scored};
-pub use neighbours::{Gower, Neighbour, Neighbourhood, Outlyingness, Scaling};
+pub use neighbours::{Gower, Neighbour, Neighbourhood, Outlyingness, Scaling, Spacing};
 pub use partial::{
     IndividualCurves, JointDependence, PartialDependence, individual_curves, joint_dependence,
     partial_dependence,

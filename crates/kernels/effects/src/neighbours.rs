@@ -107,20 +107,19 @@ pub struct Outlyingness {
     pub percentile: f64,
 }
 
-/// Training rows, and how near they are to one another.
+/// How near rows of data are to one another, without the rows: it can be kept beside them.
 #[derive(Debug, Clone)]
-pub struct Neighbourhood<'a> {
-    data: Table<'a>,
+pub struct Spacing {
     gower: Gower,
     /// Distances of rows of the data to their nearest other row, ascending.
     own: Vec<f64>,
 }
 
-impl<'a> Neighbourhood<'a> {
+impl Spacing {
     /// Measures the columns and, for at most `references` rows chosen by the seed, the distance to the nearest other
     /// row. O(columns · n · references). Fails with fewer than two rows and without references.
     pub fn new(
-        data: Table<'a>,
+        data: Table<'_>,
         kinds: &[Kind],
         scaling: Scaling,
         references: usize,
@@ -138,25 +137,54 @@ impl<'a> Neighbourhood<'a> {
             distances.fold(f64::INFINITY, f64::min)
         };
         let own = ascending(sample_rows(data.rows(), references, seed).into_iter().map(nearest_other));
-        Ok(Self { data, gower, own })
+        Ok(Self { gower, own })
     }
 
     pub fn gower(&self) -> &Gower {
         &self.gower
     }
 
-    /// The `count` training rows nearest to a row; see [`Gower::nearest`].
-    pub fn nearest(&self, row: &[f64], count: usize) -> Result<Vec<Neighbour>, InputError> {
-        self.gower.nearest(self.data, row, count)
+    /// Where a distance to the nearest row lies among the data's own: 100 · (share of own distances below + half the
+    /// share of equal ones).
+    pub fn percentile(&self, distance: f64) -> f64 {
+        let below = self.own.partition_point(|own| *own < distance);
+        let up_to = self.own.partition_point(|own| *own <= distance);
+        100.0 * (below + up_to) as f64 / (2 * self.own.len()) as f64
+    }
+}
+
+/// Training rows, and how near they are to one another.
+#[derive(Debug, Clone)]
+pub struct Neighbourhood<'a> {
+    data: Table<'a>,
+    spacing: Spacing,
+}
+
+impl<'a> Neighbourhood<'a> {
+    /// Measures the rows; see [`Spacing::new`].
+    pub fn new(
+        data: Table<'a>,
+        kinds: &[Kind],
+        scaling: Scaling,
+        references: usize,
+        seed: u64,
+    ) -> Result<Self, InputError> {
+        Ok(Self { data, spacing: Spacing::new(data, kinds, scaling, references, seed)? })
     }
 
-    /// The distance to the nearest training row and its percentile among the data's own: 100 · (share of own
-    /// distances below + half the share of equal ones). A row of the data itself is at distance 0. O(columns · n).
+    pub fn gower(&self) -> &Gower {
+        &self.spacing.gower
+    }
+
+    /// The `count` training rows nearest to a row; see [`Gower::nearest`].
+    pub fn nearest(&self, row: &[f64], count: usize) -> Result<Vec<Neighbour>, InputError> {
+        self.spacing.gower.nearest(self.data, row, count)
+    }
+
+    /// The distance to the nearest training row and its percentile among the data's own; see [`Spacing::percentile`]. A row
+    /// of the data itself is at distance 0. O(columns · n).
     pub fn outlyingness(&self, row: &[f64]) -> Result<Outlyingness, InputError> {
         let nearest = self.nearest(row, 1)?.first().copied().ok_or(InputError::NoRows)?;
-        let below = self.own.partition_point(|own| *own < nearest.distance);
-        let up_to = self.own.partition_point(|own| *own <= nearest.distance);
-        let percentile = 100.0 * (below + up_to) as f64 / (2 * self.own.len()) as f64;
-        Ok(Outlyingness { nearest, percentile })
+        Ok(Outlyingness { nearest, percentile: self.spacing.percentile(nearest.distance) })
     }
 }

@@ -20,6 +20,7 @@ mod lightgbm;
 mod objective;
 mod onnx;
 mod packed;
+mod path;
 mod ubjson;
 mod xgboost;
 

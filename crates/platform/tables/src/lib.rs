@@ -8,7 +8,7 @@ mod write;
 
 use platform_primitives::{ErrorKind, Fault, Timestamp};
 
-pub use read::read_parquet;
+pub use read::{parquet_shape, read_parquet};
 pub use write::{write_arrow, write_parquet};
 
 /// One column; all columns of a table have the same length.

@@ -9,6 +9,13 @@ use platform_primitives::Timestamp;
 
 use crate::{Column, Table, TableError};
 
+/// Rows and columns of a Parquet file by what it says of itself, without reading them.
+pub fn parquet_shape(bytes: Bytes) -> Result<(u64, usize), TableError> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+    let rows = reader.metadata().file_metadata().num_rows();
+    Ok((u64::try_from(rows).unwrap_or(0), reader.schema().fields().len()))
+}
+
 /// Reads a whole Parquet file. Columns of other types than number, text, boolean, date or time are refused.
 pub fn read_parquet(bytes: Bytes) -> Result<Table, TableError> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(8192).build()?;

@@ -64,7 +64,7 @@ mod tests {
     use platform_primitives::Timestamp;
 
     use super::*;
-    use crate::read_parquet;
+    use crate::{parquet_shape, read_parquet};
 
     #[test]
     fn a_table_survives_the_round_trip() {
@@ -76,6 +76,7 @@ mod tests {
         .unwrap();
         let bytes = write_parquet(&table).unwrap();
         assert_eq!(bytes, write_parquet(&table).unwrap());
+        assert_eq!(parquet_shape(Bytes::from(bytes.clone())).unwrap(), (2, 3));
         assert_eq!(read_parquet(Bytes::from(bytes)).unwrap(), table);
         let missing = Table::new(vec![("x".to_owned(), Column::Real(vec![1.5, f64::NAN]))]).unwrap();
         let read = read_parquet(Bytes::from(write_parquet(&missing).unwrap())).unwrap();
