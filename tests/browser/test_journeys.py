@@ -188,3 +188,49 @@ def test_the_page_words_reasons_and_says_what_would_have_to_change(browser, url,
     wanted = float(browser.find_element(By.CSS_SELECTOR, "#answer .stats dd").text) - 5
     browser.find_element(By.NAME, "at_most").send_keys(f"{wanted:.2f}")
     until(says("changes", "trip_distance 18.5 →"), "a shorter trip")
+
+
+def headings(browser):
+    return [head.text for head in browser.find_elements(By.CSS_SELECTOR, "main h2")]
+
+
+def test_the_endpoint_leads_to_what_the_model_does(browser, url, until):
+    browser.get(f"{url}/endpoints/{MODEL}")
+    browser.find_element(By.LINK_TEXT, "Explain the model").click()
+    until(lambda: "What the model does" in heading(browser), "the page of the model")
+    found = headings(browser)
+    assert {"Importance", "Values by row", "Permutation importance"} <= set(found)
+    assert "Dependence on trip_distance" in found and "Local effect of trip_distance" in found
+    charts = browser.find_elements(By.CSS_SELECTOR, "main svg.explanation")
+    assert len(charts) == len(found), "a chart under each heading"
+
+
+def test_cohorts_are_compared_by_a_form(browser, url, until):
+    browser.get(f"{url}/endpoints/{MODEL}/explain/cohorts")
+    assert not browser.find_elements(By.CSS_SELECTOR, "main svg.explanation"), "nothing is asked yet"
+    Select(browser.find_element(By.ID, "column")).select_by_value("trip_distance")
+    Select(browser.find_element(By.ID, "test")).select_by_value("at_least")
+    browser.find_element(By.ID, "value").send_keys("5")
+    browser.find_element(By.CSS_SELECTOR, "#cohorts button").click()
+    until(lambda: "What moves their scores apart" in headings(browser), "the comparison")
+    assert "column=trip_distance" in browser.current_url, "the comparison can be sent to somebody"
+    chart = browser.find_element(By.CSS_SELECTOR, "main svg.explanation").text
+    assert "trip_distance" in chart and "higher scores among trip_distance is at least 5" in chart
+    assert Select(browser.find_element(By.ID, "column")).first_selected_option.text == "trip_distance"
+    value = browser.find_element(By.ID, "value")
+    value.clear()
+    value.send_keys("far")
+    browser.find_element(By.CSS_SELECTOR, "#cohorts button").click()
+    until(lambda: "This cannot be shown" in headings(browser), "the refusal of a word")
+
+
+def test_slices_are_measured_by_a_form(browser, url, until):
+    browser.get(f"{url}/endpoints/{MODEL}/explain/fairness")
+    Select(browser.find_element(By.ID, "by")).select_by_value("hour")
+    browser.find_element(By.CSS_SELECTOR, "#slices button").click()
+    until(lambda: "Slice by slice" in headings(browser), "the slices")
+    found = headings(browser)
+    assert {"All slices", "Mean prediction", "Mean absolute error"} <= set(found)
+    rows = [row.text for row in browser.find_elements(By.CSS_SELECTOR, "main tbody th[scope=row]")]
+    assert any(row.startswith("hour: below") for row in rows) and any("or above" in row for row in rows)
+    assert "whether a difference is fair they do not say" in browser.find_element(By.CSS_SELECTOR, "main .lead").text

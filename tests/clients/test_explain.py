@@ -222,7 +222,7 @@ def test_nearest_rows_and_distance_are_those_of_the_reference(url, deployed, fra
 
     data = kept.to_numpy()
     answer = explain(url, name, instances=rows, nearest=3).json()
-    own = [np.delete(gower(data, row), place).min() for place, row in enumerate(data)]
+    own = np.array([np.delete(gower(data, row), place).min() for place, row in enumerate(data)])
     for row, near, distance in zip(np.array(rows, float), answer["nearest"], answer["distance"], strict=True):
         expected = gower(data, row)
         order = np.argsort(expected, kind="stable")[:3]

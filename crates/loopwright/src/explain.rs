@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use group_explain::{
-    Explainer, Explanations, Metric, Permutation, Report, Settings, Table, Wording, add_reasons, html, text,
+    Cohort, Condition, Explainer, Explanations, LEAST, Metric, Permutation, Population, Report, Settings,
+    Slicing, THRESHOLD, Table, Values, Wording, add_reasons, compare, fairness, html, text,
 };
 use kernel_trees::Ensemble;
 use platform_tables::{Column, write_arrow};
@@ -87,6 +88,18 @@ pub struct Options {
     /// What permutation importance measures; without it log loss of labels 0 and 1, of others the mean absolute error
     #[arg(long, value_enum, requires = "label")]
     metric: Option<Measure>,
+    /// Columns of DATA to slice the rows by, crossed where there are several: adds what the model does to each slice
+    #[arg(long, value_delimiter = ',')]
+    by: Vec<String>,
+    /// A prediction of at least this selects a row of a slice
+    #[arg(long, default_value_t = THRESHOLD, requires = "by")]
+    threshold: f64,
+    /// Rows that a slice needs to count in what sums all slices up
+    #[arg(long, default_value_t = LEAST, requires = "by")]
+    least: usize,
+    /// A cohort as COLUMN=VALUE, to be compared with all other rows; given again, all must hold
+    #[arg(long = "cohort")]
+    cohorts: Vec<String>,
     /// Features shown
     #[arg(long, default_value_t = 20)]
     most: usize,
@@ -99,6 +112,9 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
+    if options.format == Format::Arrow && !(options.by.is_empty() && options.cohorts.is_empty()) {
+        return Err("--by and --cohort have no place in --format arrow".into());
+    }
     let path = model_file(&options.model)?;
     let (ensemble, _) = Ensemble::from_bytes(&fs_err::read(&path)?)
         .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
@@ -119,14 +135,17 @@ pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
         }
     };
     let model = Arc::new(ensemble);
-    let permutation = match &options.label {
+    let labels = match &options.label {
         None => None,
-        Some(label) => {
-            let labels = data.rows(std::slice::from_ref(label))?;
+        Some(label) => Some(data.rows(std::slice::from_ref(label))?),
+    };
+    let permutation = match &labels {
+        None => None,
+        Some(labels) => {
             let is_binary = labels.iter().all(|label| label.is_nan() || *label == 0.0 || *label == 1.0);
             let usual = if is_binary { Metric::LogLoss } else { Metric::MeanAbsoluteError };
             let metric = options.metric.map_or(usual, Metric::from);
-            Some(Permutation::new(&model, &rows, &labels, metric)?)
+            Some(Permutation::new(&model, &rows, labels, metric)?)
         }
     };
     let explainer = match &options.background {
@@ -136,7 +155,21 @@ pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
             Explainer::against(Arc::clone(&model), features, &background)
         }
     }?;
-    let explanations = explainer.explain(rows)?;
+    let mut explanations = explainer.explain(rows)?;
+    let (mut comparison, mut slices) = (None, None);
+    if !options.by.is_empty() || !options.cohorts.is_empty() {
+        let count = explanations.count();
+        let population = Population::new(explanations, labels, others(&data), count);
+        if let Some(cohort) = cohort(&options.cohorts)? {
+            comparison = Some(compare(&population, &cohort, None, 0)?);
+        }
+        if !options.by.is_empty() {
+            let (threshold, least) = (options.threshold, options.least);
+            let slicing = Slicing { threshold, least, ..Slicing::by(options.by.clone()) };
+            slices = Some(fairness(&population, &slicing)?);
+        }
+        explanations = population.into_explanations();
+    }
     let (name, data) = (options.model.display().to_string(), options.data.display().to_string());
     let report = Report {
         model: &name,
@@ -146,6 +179,8 @@ pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
         ensemble: &model,
         permutation: permutation.as_ref(),
         wording: wording.as_ref(),
+        comparison: comparison.as_ref(),
+        fairness: slices.as_ref(),
     };
     let bytes = match options.format {
         Format::Text => text(&report, &explanations).into_bytes(),
@@ -154,6 +189,12 @@ pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
             let mut answer = group_explain::json(&explanations);
             if let Some(wording) = &wording {
                 add_reasons(&mut answer, &explanations, wording);
+            }
+            if let Some(comparison) = &comparison {
+                answer["cohorts"] = serde_json::to_value(comparison)?;
+            }
+            if let Some(slices) = &slices {
+                answer["fairness"] = serde_json::to_value(slices)?;
             }
             serde_json::to_vec(&answer)?
         }
@@ -205,6 +246,27 @@ fn features(model: &Ensemble, data: &Table, options: &Options) -> Result<Vec<Str
         .into());
     }
     Ok(names)
+}
+
+/// Everything that cohorts and slices may be told by; of two columns of a name, an input counts.
+fn others(data: &Table) -> Vec<(String, Values)> {
+    let numbers = data.columns.iter().map(|(name, values)| (name.clone(), Values::Numbers(values.clone())));
+    let texts = data.texts.iter().map(|(name, values)| (name.clone(), Values::Texts(values.clone())));
+    numbers.chain(texts).collect()
+}
+
+/// `None` where there is no condition.
+fn cohort(conditions: &[String]) -> Result<Option<Cohort>, CommandError> {
+    let condition = |text: &String| -> Result<Condition, CommandError> {
+        let (column, value) = text
+            .split_once('=')
+            .filter(|(column, value)| !column.is_empty() && !value.is_empty())
+            .ok_or_else(|| format!("--cohort is {text:?}, expected COLUMN=VALUE"))?;
+        let is = Some(serde_json::Value::String(value.to_owned()));
+        Ok(Condition { column: column.to_owned(), is, ..Condition::default() })
+    };
+    let conditions = conditions.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
+    Ok((!conditions.is_empty()).then_some(Cohort { name: None, conditions }))
 }
 
 fn arrow(explanations: &Explanations) -> Result<platform_tables::Table, CommandError> {

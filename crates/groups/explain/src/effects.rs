@@ -4,8 +4,8 @@
 use std::convert::Infallible;
 
 use kernel_effects::{
-    Grid, Metric, Model, PermutationImportance, PermutationOptions, Table, accumulated_effect,
-    individual_curves, permutation_importance, quantile_edges, sample_rows,
+    AccumulatedEffect, Grid, IndividualCurves, Metric, Model, PermutationImportance, PermutationOptions,
+    Table, accumulated_effect, individual_curves, permutation_importance, quantile_edges, sample_rows,
 };
 use kernel_trees::Ensemble;
 use platform_ui::explanation::{Bar, EffectCurves, ImportanceBars};
@@ -20,7 +20,7 @@ const CURVES: usize = 50;
 /// Rows that local effects and permutations are taken of.
 const MOST_ROWS: usize = 20_000;
 /// A sample is the same for the same file.
-const SEED: u64 = 1;
+pub(crate) const SEED: u64 = 1;
 
 /// One of the numbers that a model answers for a row.
 pub(crate) struct Answer<'m> {
@@ -66,56 +66,74 @@ pub(crate) fn curves(
     feature: usize,
     name: &str,
 ) -> Vec<(String, String)> {
-    let width = answer.columns();
     let mut charts = Vec::new();
-    let averaged = some(rows, width, AVERAGED);
-    if let Some(chart) = partial(answer, &averaged, feature, name) {
-        charts.push((format!("Prediction by {name}"), chart.svg()));
+    if let Some((rug, found)) = individual(answer, rows, feature) {
+        charts.push((format!("Prediction by {name}"), partial(&found, rug, name).svg()));
     }
-    let local = some(rows, width, MOST_ROWS);
-    if let Some(chart) = accumulated(answer, &local, feature, name) {
-        charts.push((format!("Local effect of {name}"), chart.svg()));
+    if let Some((rug, found)) = local(answer, rows, feature) {
+        charts.push((format!("Local effect of {name}"), accumulated(found, rug, name).svg()));
     }
     charts
 }
 
-/// `None` where the kernel has nothing to go by: one value, none, or one that is infinite.
-fn partial(answer: &mut Answer<'_>, rows: &[f64], feature: usize, name: &str) -> Option<EffectCurves> {
-    let table = Table::new(rows, answer.columns()).ok()?;
+/// Curves of a sample of the rows, and the feature's values in it. `None` where the kernel has nothing to go by: one value, none, or one
+/// that is infinite.
+pub(crate) fn individual(
+    answer: &mut Answer<'_>,
+    rows: &[f64],
+    feature: usize,
+) -> Option<(Vec<f64>, IndividualCurves)> {
+    let averaged = some(rows, answer.columns(), AVERAGED);
+    let table = Table::new(&averaged, answer.columns()).ok()?;
     let grid = Grid::Quantiles { points: GRID }.values(table, feature).ok().filter(|grid| grid.len() > 1)?;
     let every: Vec<usize> = (0..table.rows()).collect();
     let found = individual_curves(answer, table, feature, &grid, &every).ok()?;
-    let points = |outputs: &[f64]| grid.iter().copied().zip(outputs.iter().copied()).collect::<Vec<_>>();
-    let shown = sample_rows(table.rows(), CURVES.min(table.rows()), SEED);
+    Some((table.column(feature).ok()?.collect(), found))
+}
+
+/// Local effects over a sample of the rows, and the feature's values in it. `None` as [`individual`].
+pub(crate) fn local(
+    answer: &mut Answer<'_>,
+    rows: &[f64],
+    feature: usize,
+) -> Option<(Vec<f64>, AccumulatedEffect)> {
+    let sample = some(rows, answer.columns(), MOST_ROWS);
+    let table = Table::new(&sample, answer.columns()).ok()?;
+    let edges = quantile_edges(table, feature, GRID).ok().filter(|edges| edges.len() > 1)?;
+    let found = accumulated_effect(answer, table, feature, &edges).ok()?;
+    Some((table.column(feature).ok()?.collect(), found))
+}
+
+fn partial(found: &IndividualCurves, rug: Vec<f64>, name: &str) -> EffectCurves {
+    let points =
+        |outputs: &[f64]| found.grid.iter().copied().zip(outputs.iter().copied()).collect::<Vec<_>>();
+    let shown = sample_rows(rug.len(), CURVES.min(rug.len()), SEED);
     let curves: Vec<&[f64]> = found.curves().collect();
-    Some(EffectCurves {
+    EffectCurves {
         title: format!("Partial dependence of the prediction on {name}, and {} single rows", shown.len()),
         x_label: name.to_owned(),
         y_label: "prediction".to_owned(),
         curve: points(&found.average()),
         band: None,
         individual: shown.into_iter().map(|row| points(curves[row])).collect(),
-        rug: table.column(feature).ok()?.collect(),
+        rug,
         steps: false,
         categories: None,
-    })
+    }
 }
 
-fn accumulated(answer: &mut Answer<'_>, rows: &[f64], feature: usize, name: &str) -> Option<EffectCurves> {
-    let table = Table::new(rows, answer.columns()).ok()?;
-    let edges = quantile_edges(table, feature, GRID).ok().filter(|edges| edges.len() > 1)?;
-    let found = accumulated_effect(answer, table, feature, &edges).ok()?;
-    Some(EffectCurves {
+fn accumulated(found: AccumulatedEffect, rug: Vec<f64>, name: &str) -> EffectCurves {
+    EffectCurves {
         title: format!("Accumulated local effect of {name} on the prediction"),
         x_label: name.to_owned(),
         y_label: "change of the prediction".to_owned(),
-        curve: found.edges.iter().copied().zip(found.effects).collect(),
+        curve: found.edges.into_iter().zip(found.effects).collect(),
         band: None,
         individual: Vec::new(),
-        rug: table.column(feature).ok()?.collect(),
+        rug,
         steps: false,
         categories: None,
-    })
+    }
 }
 
 /// What the predictions lose when a feature's values are dealt out anew, against the truth.
@@ -129,12 +147,23 @@ pub struct Permutation {
 impl Permutation {
     /// Of the first output. Rows whose label is missing are left out.
     pub fn new(model: &Ensemble, rows: &[f64], labels: &[f64], metric: Metric) -> Result<Self, ExplainError> {
+        Self::of_some(model, rows, labels, metric, MOST_ROWS)
+    }
+
+    /// Of a sample of at most so many rows.
+    pub(crate) fn of_some(
+        model: &Ensemble,
+        rows: &[f64],
+        labels: &[f64],
+        metric: Metric,
+        most: usize,
+    ) -> Result<Self, ExplainError> {
         let width = model.features();
         let refused =
             |error: &dyn std::fmt::Display| ExplainError::request(format!("permutation importance: {error}"));
         let known: Vec<usize> = (0..labels.len()).filter(|row| !labels[*row].is_nan()).collect();
-        let known = match known.len() > MOST_ROWS {
-            true => sample_rows(known.len(), MOST_ROWS, SEED).into_iter().map(|place| known[place]).collect(),
+        let known = match known.len() > most {
+            true => sample_rows(known.len(), most, SEED).into_iter().map(|place| known[place]).collect(),
             false => known,
         };
         let kept: Vec<f64> = known.iter().flat_map(|row| &rows[row * width..][..width]).copied().collect();

@@ -3,15 +3,19 @@
 mod actions;
 #[cfg(test)]
 mod bench;
+mod cohorts;
 mod counterfactuals;
 mod effects;
 mod error;
 mod explainer;
+mod fairness;
 mod http;
+mod intervals;
 mod kserve;
 mod model;
 mod nearest;
 mod path;
+mod population;
 mod ports;
 mod reasons;
 mod reference;
@@ -19,8 +23,11 @@ mod report;
 mod rows;
 mod service;
 mod settings;
+mod slices;
 mod store;
+mod told;
 mod ui;
+mod whole;
 mod wording;
 
 use platform_db::{MigrationSet, migrations};
@@ -28,12 +35,18 @@ use platform_ui::Ui;
 use platform_web::Group;
 
 pub use actions::{InputAction, Movement};
+pub use cohorts::{Cohort, Comparison, Condition, FeatureGap, Side, compare};
 pub use effects::Permutation;
 pub use error::ExplainError;
 pub use explainer::Explainer;
+pub use fairness::{
+    Fairness, Figure, FourFifths, Kind, LEAST, Measure, Slice, Slicing, Summary, THRESHOLD, fairness,
+};
 pub use http::{add_reasons, json};
+pub use intervals::{Estimate, Moments, Share, benjamini_hochberg};
 pub use kernel_effects::Metric;
 pub use model::{Attributions, Explanations, Method};
+pub use population::{Population, Values};
 pub use ports::{Endpoints, Input, Served, TrainingData, TrainingTable};
 pub use reasons::{Direction, Reason, ReasonFactor, reasons};
 pub use reference::{Reference, ReferenceSource, ReferenceSummary};
@@ -41,6 +54,7 @@ pub use report::{Report, html, text};
 pub use rows::{Table, parse_csv};
 pub use service::Explain;
 pub use settings::{CatalogueEntry, Settings, Texts};
+pub use slices::Level;
 pub use wording::Wording;
 
 pub const MIGRATIONS: MigrationSet = migrations!("explain", 1 => "0001_explanations");
@@ -53,6 +67,7 @@ pub mod kinds {
 }
 
 pub fn group(service: &Explain, ui: &Ui) -> Group {
+    let whole = whole::Whole::new(service);
     Group {
         name: "explain",
         migrations: Some(MIGRATIONS),
@@ -63,6 +78,8 @@ pub fn group(service: &Explain, ui: &Ui) -> Group {
             counterfactuals::surface(service),
             kserve::surface(service),
             ui::surface(service, ui),
+            whole.api(),
+            whole.pages(ui),
         ],
         templates: ui::TEMPLATES,
     }

@@ -5,9 +5,12 @@ use platform_ui::chart::escape;
 use platform_ui::explanation::{Bar, Beeswarm, DependenceScatter, ImportanceBars, SwarmRow};
 use platform_ui::number;
 
+use crate::cohorts::Comparison;
 use crate::effects::{self, Answer, Permutation};
+use crate::fairness::Fairness;
 use crate::model::{Explanations, Method};
 use crate::reasons::{MOST, Reason};
+use crate::told;
 use crate::ui::waterfall;
 use crate::wording::Wording;
 
@@ -24,6 +27,8 @@ pub struct Report<'r> {
     pub permutation: Option<&'r Permutation>,
     /// Puts the reasons of `rows` into words.
     pub wording: Option<&'r Wording>,
+    pub comparison: Option<&'r Comparison>,
+    pub fairness: Option<&'r Fairness>,
 }
 
 impl Report<'_> {
@@ -108,6 +113,12 @@ pub fn text(report: &Report<'_>, explanations: &Explanations) -> String {
             );
         }
     }
+    if let Some(comparison) = report.comparison {
+        text += &told::comparison_text(comparison, report.most);
+    }
+    if let Some(fairness) = report.fairness {
+        text += &told::fairness_text(fairness);
+    }
     text
 }
 
@@ -142,10 +153,19 @@ pub fn html(report: &Report<'_>, explanations: &Explanations) -> String {
             page += &format!("<h2>Output {output}</h2>\n");
         }
         for (heading, chart) in charts(report, explanations, output) {
-            page += &format!("<section class=\"card\"><h3>{}</h3>{chart}</section>\n", escape(&heading));
+            page += &section(&heading, &chart);
         }
         for row in report.rows.iter().filter(|_| report.wording.is_some()) {
             page += &reasons_card(*row, &report.reasons(explanations, output, *row));
+        }
+    }
+    let comparison = report.comparison.map(|comparison| told::comparison_sections(comparison, report.most));
+    let fairness = report.fairness.map(told::fairness_sections);
+    for (title, sections) in [("Cohorts", comparison), ("Slices", fairness)] {
+        let Some(sections) = sections else { continue };
+        page += &format!("<h2>{title}</h2>\n");
+        for (heading, content) in sections {
+            page += &section(&heading, &content);
         }
     }
     page + "</main></body></html>\n"
@@ -162,7 +182,16 @@ fn reasons_card(row: usize, reasons: &[Reason]) -> String {
     format!("<section class=\"card\"><h3>Reasons of row {row}</h3>{list}</section>\n")
 }
 
-fn charts(report: &Report<'_>, explanations: &Explanations, output: usize) -> Vec<(String, String)> {
+fn section(heading: &str, content: &str) -> String {
+    format!("<section class=\"card\"><h3>{}</h3>{content}</section>\n", escape(heading))
+}
+
+/// Charts of one output, each under its heading.
+pub(crate) fn charts(
+    report: &Report<'_>,
+    explanations: &Explanations,
+    output: usize,
+) -> Vec<(String, String)> {
     const UNIT: &str = "raw score";
     let ranked = explanations.importance(output);
     let name = |feature: usize| explanations.features[feature].clone();

@@ -17,7 +17,7 @@ use crate::settings::KeptSettings;
 type Result<T> = std::result::Result<T, ExplainError>;
 
 /// Numbers that an answer may hold: rows × outputs × features.
-const MOST_NUMBERS: usize = 4 << 20;
+pub(crate) const MOST_NUMBERS: usize = 4 << 20;
 /// Rows of a background that a request brings.
 pub(crate) const MOST_BACKGROUND: usize = 1_000;
 /// So few rows are explained where the request is; more do not keep others waiting.
@@ -37,7 +37,8 @@ pub struct Explain {
     pub(crate) references: Arc<KeptReferences>,
     pub(crate) settings: Arc<KeptSettings>,
     ready: Arc<Mutex<Kept>>,
-    /// Tables take much memory, those against a background and those that are put: one request at a time makes them.
+    /// Tables take much memory, those against a background and those that are put, and whole models much time: one request at a
+    /// time makes them.
     pub(crate) tables: Arc<Semaphore>,
 }
 

@@ -21,7 +21,13 @@ use crate::rows::check;
 use crate::ui::around::{Bound, Changes, Near};
 use crate::wording::Wording;
 
-pub(crate) const TEMPLATES: &[(&str, &str)] = &[("explain/row.html", include_str!("../templates/row.html"))];
+pub(crate) const TEMPLATES: &[(&str, &str)] = &[
+    ("explain/row.html", include_str!("../templates/row.html")),
+    ("explain/parts.html", include_str!("../templates/parts.html")),
+    ("explain/model.html", include_str!("../templates/model.html")),
+    ("explain/cohorts.html", include_str!("../templates/cohorts.html")),
+    ("explain/fairness.html", include_str!("../templates/fairness.html")),
+];
 
 /// Factors that a waterfall shows.
 const FACTORS: usize = 12;

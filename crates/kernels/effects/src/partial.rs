@@ -1,6 +1,7 @@
 //! What the model says when a column is set to a value in every row: partial dependence and its curves row by row.
 
 use crate::model::Meter;
+use crate::quantile::{ascending, linear};
 use crate::{Effort, InputError, Model, Scored, Table};
 
 /// Outputs averaged over rows, at each grid value.
@@ -98,6 +99,23 @@ impl IndividualCurves {
         }
         average.iter_mut().for_each(|sum| *sum /= self.rows.len() as f64);
         average
+    }
+
+    /// At each grid value the quantile `q` of the curves there (`numpy.quantile`), `q` kept between 0 and 1. Where quantiles are far
+    /// apart, or cross the average, rows differ in what the column does.
+    ///
+    /// ```
+    /// use kernel_effects::{Formula, Table, individual_curves};
+    ///
+    /// let mut model = Formula::new(2, |row: &[f64]| row[0] * row[1]);
+    /// let data = Table::new(&[0.0, 1.0, 0.0, 3.0, 0.0, 11.0], 2).unwrap();
+    /// let found = individual_curves(&mut model, data, 0, &[1.0, 2.0], &[0, 1, 2]).unwrap();
+    /// assert_eq!(found.quantiles(0.5), [3.0, 6.0]);
+    /// assert_eq!(found.quantiles(0.25), [2.0, 4.0]);
+    /// ```
+    pub fn quantiles(&self, q: f64) -> Vec<f64> {
+        let at = |place: usize| ascending(self.curves().map(|curve| curve[place]));
+        (0..self.grid.len()).map(|place| linear(&at(place), q)).collect()
     }
 
     /// Each curve less its first value: c-ICE (Goldstein et al. 2015), `centered=True` of scikit-learn's plots. Curves
