@@ -118,8 +118,12 @@ impl Bar {
 /// Two words and the look of their bars, above the rows of a chart.
 pub(super) fn legend(canvas: &mut Canvas, y: f64, entries: [(&str, &str); 2]) {
     let mut x = 4.0;
-    for (class, text) in entries {
-        let label = Label::fitted(text, WIDTH / 2.0 - 44.0);
+    // What one does not need is the other's.
+    let half = WIDTH / 2.0 - 44.0;
+    let room = |other: &str| 2.0 * half - width(other).min(half);
+    let rooms = [room(entries[1].1), room(entries[0].1)];
+    for ((class, text), room) in entries.into_iter().zip(rooms) {
+        let label = Label::fitted(text, room);
         canvas.rect(class, (x, y - 9.0), (14.0, 9.0));
         canvas.text("name", Anchor::Start, (x + 20.0, y), &label);
         x += 44.0 + width(&label.shown);

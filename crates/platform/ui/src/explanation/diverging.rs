@@ -46,7 +46,7 @@ impl DivergingBars {
         let axis = axis.widened(0.02).placed(NAMES, right);
         let bottom = TOP + bars.len() as f64 * ROW;
         let mut canvas = Canvas::new();
-        legend(&mut canvas, 14.0, [("push up", &self.above), ("push down", &self.below)]);
+        legend(&mut canvas, 14.0, [("bar", &self.above), ("bar second", &self.below)]);
         let lower = canvas.bottom_axis(&axis, (TOP, bottom), &self.unit);
         let mut description = format!("{}. ", self.unit);
         for (index, (bar, (value, interval))) in bars.iter().zip(&texts).enumerate() {
@@ -82,7 +82,7 @@ impl DivergingBar {
         row_name(canvas, "name", y, &self.name);
         if is_drawable(self.value) {
             let (zero, end) = (axis.place(0.0), axis.place(self.value));
-            let class = if self.value < 0.0 { "push down" } else { "push up" };
+            let class = if self.value < 0.0 { "bar second" } else { "bar" };
             canvas.rect(class, (zero.min(end), y - BAR / 2.0), ((end - zero).abs(), BAR));
         }
         if is_drawable(self.low) && is_drawable(self.high) {
@@ -130,7 +130,7 @@ mod tests {
         assert!(places.is_sorted(), "{places:?}");
         // One of each look is in the legend.
         assert_eq!(
-            (svg.matches("class=\"push up\"").count(), svg.matches("class=\"push down\"").count()),
+            (svg.matches("class=\"bar\"").count(), svg.matches("class=\"bar second\"").count()),
             (3, 2)
         );
         assert_eq!(svg.matches("class=\"whisker\"").count(), 2);
