@@ -20,6 +20,7 @@ PAGES = {
     "explain": "/endpoints/taxi-price/explain",
     "explain-model": "/endpoints/taxi-price/explain/model",
     "explain-cohorts": "/endpoints/taxi-price/explain/cohorts?column=trip_distance&test=at_least&value=5",
+    "explain-drift": "/endpoints/taxi-price/explain/drift",
     "explain-fairness": "/endpoints/taxi-price/explain/fairness?by=hour&by=vendor_id",
     "runs": "/experiments",
     "run": "/runs/{run}",

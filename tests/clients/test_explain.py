@@ -1,7 +1,9 @@
 """Explanations of what is served, and of files: the frameworks' own attributions are the reference."""
 
 import io
+import itertools
 import json
+import math
 import os
 import subprocess
 from pathlib import Path
@@ -14,6 +16,7 @@ import pandas as pd
 import pyarrow.feather
 import pytest
 import requests
+import sklearn.metrics
 import xgboost
 from mlflow.models import infer_signature
 
@@ -533,3 +536,118 @@ def test_files_are_explained_without_a_server(tmp_path, frame, target):
     ]:
         refused = run(*arguments)
         assert refused.returncode == 1 and message in refused.stderr and refused.stdout == ""
+
+
+def test_explanations_are_stored_with_predictions(url, deployed, frame, target):
+    booster = xgboost_booster(frame, target)
+    name = deployed(mlflow.xgboost, booster)
+    endpoint = f"{url}/api/v1/endpoints/{name}"
+    nothing = requests.get(f"{endpoint}/explanations/drift", timeout=10)
+    assert nothing.status_code == 404 and "no explanations are stored" in nothing.text
+    put = requests.put(f"{endpoint}/explain/settings", json={"default_language": "en", "store": True}, timeout=10)
+    assert put.status_code == 200, put.text
+
+    def predict(rows, day, first):
+        for number, row in enumerate(rows):
+            inputs = [
+                {"name": column, "shape": [1, 1], "datatype": "FP64", "data": [None if np.isnan(value) else value]}
+                for column, value in zip(COLUMNS, row, strict=True)
+            ]
+            body = {"id": f"row-{first + number}", "inputs": inputs, "parameters": {"event_time": f"2026-03-{day:02}T12:00:00Z"}}
+            answer = requests.post(f"{url}/v2/models/{name}/infer", json=body, timeout=10)
+            assert answer.status_code == 200, answer.text
+
+    # On the second day the second column is always the same, and what it was is left to the others.
+    second = frame[120:240].copy()
+    second.iloc[:, 1] = float(np.nanmedian(frame.iloc[:, 1]))
+    predict(frame[:120].to_numpy(), 1, 0)
+    predict(second.to_numpy(), 2, 120)
+    assert requests.post(f"{endpoint}/flush", timeout=30).status_code == 200
+
+    expected = explain(url, name, instances=instances(frame[:120])).json()["explanations"][0]
+    for number in (0, 7, 119):
+        found = requests.get(f"{endpoint}/explanations", params={"id": f"row-{number}"}, timeout=10).json()
+        assert found["next"] is None
+        [stored] = found["explanations"]
+        assert stored["id"] == f"row-{number}" and (stored["version"], stored["at"]) == ("1", 1772366400000)
+        [output] = stored["outputs"]
+        assert [output["values"][column] for column in COLUMNS] == pytest.approx(expected["values"][number], abs=1e-6)
+        assert output["score"] == pytest.approx(expected["scores"][number], abs=1e-6)
+        assert output["base_value"] == pytest.approx(expected["base_value"], abs=1e-5)
+        row = frame.iloc[number]
+        assert [stored["data"][column] for column in COLUMNS] == [None if np.isnan(value) else value for value in row]
+
+    day = {"from": "2026-03-02T00:00:00Z", "to": "2026-03-02T23:59:59Z", "limit": 1000}
+    pages, before = [], None
+    while True:
+        page = requests.get(f"{endpoint}/explanations", params={**day, **({"before": before} if before else {})}, timeout=10).json()
+        pages += page["explanations"]
+        before = page["next"]
+        if before is None:
+            break
+    assert sorted(stored["id"] for stored in pages) == sorted(f"row-{number}" for number in range(120, 240))
+    refused = requests.get(f"{endpoint}/explanations", params={"limit": 0}, timeout=10)
+    assert refused.status_code == 400 and "limit is 0, expected 1 to 1000" in refused.text
+
+    drift = requests.get(f"{endpoint}/explanations/drift", timeout=10).json()
+    assert drift["baseline"] == {"source": "first_day", "rows": 120}
+    first, last = drift["days"]
+    assert (first["rows"], last["rows"]) == (120, 120) and first["ndcg"] == 1 and not first["has_drifted"]
+    sizes = [
+        np.abs(np.array(explain(url, name, instances=instances(rows)).json()["explanations"][0]["values"])).mean(axis=0)
+        for rows in (frame[:120], second)
+    ]
+    assert last["ndcg"] == pytest.approx(sklearn.metrics.ndcg_score([sizes[0]], [sizes[1]]), abs=1e-6)
+    assert [own["feature"] for own in last["features"]] == COLUMNS
+    assert [own["share"] for own in last["features"]] == pytest.approx(sizes[1] / sizes[1].sum(), abs=1e-6)
+    assert [own["baseline_share"] for own in last["features"]] == pytest.approx(sizes[0] / sizes[0].sum(), abs=1e-6)
+    assert last["features"][1]["share"] < last["features"][1]["baseline_share"]
+
+    assert put_reference(url, name, frame.to_csv(index=False)).status_code == 200
+    drift = requests.get(f"{endpoint}/explanations/drift", timeout=10).json()
+    assert drift["baseline"] == {"source": "reference", "rows": len(frame)}
+    page = requests.get(f"{url}/endpoints/{name}/explain/drift", timeout=10)
+    assert page.status_code == 200 and "Ranking of the features" in page.text and "Share on 2026-03-02" in page.text
+
+
+def test_sampled_values_are_those_of_all_coalitions(url, deployed, frame, target):
+    """Linear leaves have no values by trees; the definition over all sets of columns is the reference."""
+    data = lightgbm.Dataset(frame, (target > np.median(target)).astype(int), params={"verbose": -1})
+    booster = lightgbm.train({"objective": "binary", "linear_tree": True, "num_leaves": 8, "verbose": -1, "seed": 1}, data, 10)
+    name = deployed(mlflow.lightgbm, booster)
+    background = frame.dropna()[:12]
+    row = frame.dropna()[20:21]
+    asked = {"instances": instances(row), "background": instances(background)}
+    refused = explain(url, name, **asked)
+    assert refused.status_code == 501 and "linear" in refused.text
+    answer = explain(url, name, **asked, method="sampled")
+    assert answer.status_code == 200, answer.text
+    [found] = answer.json()["explanations"]
+
+    def worth(columns):
+        mixed = background.to_numpy().copy()
+        mixed[:, columns] = row.to_numpy()[0, columns]
+        return booster.predict(mixed).mean()
+
+    width = len(COLUMNS)
+    expected = np.zeros(width)
+    for column in range(width):
+        others = [other for other in range(width) if other != column]
+        for size in range(width):
+            weight = math.factorial(size) * math.factorial(width - size - 1) / math.factorial(width)
+            for chosen in itertools.combinations(others, size):
+                expected[column] += weight * (worth([*chosen, column]) - worth(list(chosen)))
+    assert found["values"][0] == pytest.approx(expected, abs=1e-9)
+    assert found["base_value"] == pytest.approx(booster.predict(background).mean(), abs=1e-12)
+    assert found["scores"][0] == pytest.approx(booster.predict(row.to_numpy())[0], abs=1e-12)
+    assert found["sampling"] == {"margins": [[0.0] * width], "is_exact": [True], "rows_scored": found["sampling"]["rows_scored"]}
+    for body, message in [
+        ({"method": "sampled"}, "needs reference data"),
+        ({"method": "interventional"}, "interventional values need a background"),
+        ({"method": "path_dependent", "background": instances(background)}, "path_dependent values have no background"),
+        ({"budget_rows": 5}, "budget_rows is for sampled values"),
+        ({"method": "sampled", "background": instances(background), "budget_rows": 0}, "budget_rows is 0"),
+        ({"method": "sampled", "background": instances(background), "budget_rows": 5}, "a budget of 5 rows is too small"),
+    ]:
+        refused = explain(url, name, instances=instances(row), **body)
+        assert refused.status_code in (400, 409) and message in refused.text, refused.text

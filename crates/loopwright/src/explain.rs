@@ -152,9 +152,9 @@ pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
         None => Explainer::new(Arc::clone(&model), features),
         Some(path) => {
             let background = table(path)?.rows(&features)?;
-            Explainer::against(Arc::clone(&model), features, &background)
+            Explainer::against(Arc::clone(&model), features, &background)?
         }
-    }?;
+    };
     let mut explanations = explainer.explain(rows)?;
     let (mut comparison, mut slices) = (None, None);
     if !options.by.is_empty() || !options.cohorts.is_empty() {

@@ -218,16 +218,13 @@ impl Services {
         );
         let monitoring = Monitoring::new(db.clone(), events.clone(), blobs.clone());
         let source = ports::RegisteredFiles { registry: registry.clone(), experiments: experiments.clone() };
-        let serving = Serving::new(
-            db.clone(),
-            events.clone(),
-            Arc::new(source),
-            Arc::new(ports::LoggedPredictions(monitoring.clone())),
-            &metrics,
-        );
+        let explained = ports::ExplainedPredictions::new(ports::LoggedPredictions(monitoring.clone()));
+        let serving =
+            Serving::new(db.clone(), events.clone(), Arc::new(source), Arc::new(explained.clone()), &metrics);
         let trained_on = ports::TrainingTables { monitoring: monitoring.clone(), blobs: blobs.clone() };
         let served = Arc::new(ports::ServedModels(serving.clone()));
         let explain = Explain::new(db.clone(), events.clone(), served).with_training(Arc::new(trained_on));
+        explained.explain_by(&explain);
         let lineage = Lineage::new(db.clone(), events.clone());
         let loops = Loops::new(
             db,

@@ -18,3 +18,21 @@ CREATE TABLE explanation_references (
     parquet BYTEA NOT NULL,
     PRIMARY KEY (endpoint, version)
 );
+CREATE TABLE explanation_chunks (
+    endpoint TEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    version TEXT NOT NULL,
+    from_ms BIGINT NOT NULL,
+    to_ms BIGINT NOT NULL,
+    row_count BIGINT NOT NULL,
+    parquet BYTEA NOT NULL,
+    PRIMARY KEY (endpoint, seq)
+);
+CREATE TABLE explanation_days (
+    endpoint TEXT NOT NULL,
+    version TEXT NOT NULL,
+    day BIGINT NOT NULL,
+    row_count BIGINT NOT NULL,
+    sums BYTEA NOT NULL,
+    PRIMARY KEY (endpoint, version, day)
+);

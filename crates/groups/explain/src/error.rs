@@ -40,6 +40,8 @@ pub enum ExplainError {
     Stored { endpoint: String, what: &'static str },
     #[error(transparent)]
     Table(#[from] TableError),
+    #[error("of {endpoint:?} no explanations are stored that could be compared")]
+    NothingStored { endpoint: String },
     #[error(transparent)]
     Port(#[from] Failure),
     #[error(transparent)]
@@ -65,9 +67,10 @@ impl Fault for ExplainError {
             | Self::InputMissing { .. }
             | Self::Request { .. }
             | Self::Settings { .. } => ErrorKind::Invalid,
-            Self::NoSettings { .. } | Self::SettingsVersion { .. } | Self::ReferenceNotFound { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::NoSettings { .. }
+            | Self::SettingsVersion { .. }
+            | Self::ReferenceNotFound { .. }
+            | Self::NothingStored { .. } => ErrorKind::NotFound,
             Self::SettingsRaced { .. }
             | Self::NoReference { .. }
             | Self::ReferenceRaced { .. }
@@ -96,6 +99,7 @@ impl Fault for ExplainError {
             Self::ReferenceRaced { .. } => "explain/reference-raced",
             Self::ReferenceUnfit { .. } => "explain/reference-unfit",
             Self::Stored { .. } => "explain/stored",
+            Self::NothingStored { .. } => "explain/nothing-stored",
             Self::Table(error) => error.code(),
             Self::Port(error) => error.code(),
             Self::Db(error) => error.code(),
@@ -107,6 +111,9 @@ impl Fault for ExplainError {
         match self {
             Self::NoReference { endpoint, .. } | Self::ReferenceNotFound { endpoint, .. } => Some(format!(
                 "PUT /api/v1/endpoints/{endpoint}/reference takes rows as CSV or Parquet; a monitored champion has its training table"
+            )),
+            Self::NothingStored { endpoint } => Some(format!(
+                "PUT /api/v1/endpoints/{endpoint}/explain/settings with \"store\": true keeps explanations of what is answered from then on"
             )),
             Self::NoSettings { endpoint } => {
                 Some(format!("PUT /api/v1/endpoints/{endpoint}/explain/settings takes them as JSON"))

@@ -1,6 +1,6 @@
 //! A model made ready to explain.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kernel_shapley::{Interventional, PathDependent};
 use kernel_trees::Ensemble;
@@ -17,15 +17,20 @@ pub struct Explainer {
 
 #[derive(Debug)]
 enum Game {
-    PathDependent(PathDependent<Arc<Ensemble>>),
+    /// Made when it is first asked: not every question about a model needs it, and not every model has it.
+    PathDependent(OnceLock<Result<PathDependent<Arc<Ensemble>>, kernel_shapley::ExplainError>>),
     Interventional(Interventional<Arc<Ensemble>>),
 }
 
 impl Explainer {
     /// Path-dependent. `features` names the values of a row, in the order of the model.
-    pub fn new(model: Arc<Ensemble>, features: Vec<String>) -> Result<Self, ExplainError> {
-        let game = PathDependent::new(Arc::clone(&model)).map_err(ExplainError::Model)?;
-        Ok(Self { model, features, game: Game::PathDependent(game) })
+    pub fn new(model: Arc<Ensemble>, features: Vec<String>) -> Self {
+        Self { model, features, game: Game::PathDependent(OnceLock::new()) }
+    }
+
+    /// Whether a question is answered at once.
+    pub(crate) fn is_made(&self) -> bool {
+        !matches!(&self.game, Game::PathDependent(game) if game.get().is_none())
     }
 
     /// Against the rows of a background.
@@ -53,6 +58,8 @@ impl Explainer {
         let mut found = vec![0.0; count * outputs * (width + 1)];
         let method = match &self.game {
             Game::PathDependent(game) => {
+                let made = game.get_or_init(|| PathDependent::new(Arc::clone(&self.model)));
+                let game = made.as_ref().map_err(|error| ExplainError::Model(error.clone()))?;
                 game.explain_rows(&rows, &mut found).map_err(ExplainError::Model)?;
                 Method::PathDependent
             }

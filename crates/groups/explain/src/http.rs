@@ -2,6 +2,7 @@
 
 pub(crate) mod reference;
 pub(crate) mod settings;
+pub(crate) mod stored;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -11,7 +12,7 @@ use platform_web::{Access, ApiJson, Routes, Surface};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::model::Explanations;
+use crate::model::{Explanations, Method};
 use crate::reasons::{self, Direction, MOST};
 use crate::rows::from_instances;
 use crate::service::MOST_BACKGROUND;
@@ -35,6 +36,10 @@ struct ExplainBody {
     version: Option<String>,
     /// Rows like `instances`: what an unknown value is. Without them the values are path-dependent.
     background: Option<Vec<Value>>,
+    /// `interventional` with a background, else `path_dependent`.
+    method: Option<Method>,
+    /// Of sampled values: rows that the model scores at most, for each row and output.
+    budget_rows: Option<u64>,
     /// Reasons for each row: none without it.
     reasons: Option<ReasonsBody>,
     /// So many rows of the reference data for each row, and how far it is from them.
@@ -81,8 +86,23 @@ async fn explain(
         Some(rows) => Some(from_instances(rows, inputs)?),
         None => None,
     };
+    match (body.method, &background) {
+        (Some(Method::PathDependent), Some(_)) => {
+            return Err(ExplainError::request("path_dependent values have no background").into());
+        }
+        (Some(Method::Interventional), None) => {
+            return Err(ExplainError::request("interventional values need a background").into());
+        }
+        (method, _) if body.budget_rows.is_some() && method != Some(Method::Sampled) => {
+            return Err(ExplainError::request("budget_rows is for sampled values").into());
+        }
+        _ => {}
+    }
     if let Some(reasons) = &body.reasons {
-        let outputs = ready.served.ensemble.scores();
+        let outputs = match body.method {
+            Some(Method::Sampled) => ready.served.ensemble.outputs(),
+            _ => ready.served.ensemble.scores(),
+        };
         if reasons.output >= outputs {
             let rule = format!("reasons.output is {}, the model has {outputs}", reasons.output);
             return Err(ExplainError::request(rule).into());
@@ -104,8 +124,14 @@ async fn explain(
         true => Some(service.ways(&ready, &rows, body.trees.as_deref().unwrap_or_default()).await?),
         false => None,
     };
-    let explanations = service.explain(&ready, rows, background).await?;
+    let (explanations, samplings) = match body.method {
+        Some(Method::Sampled) => service.sample(&ready, rows, background, body.budget_rows).await?,
+        _ => (service.explain(&ready, rows, background).await?, Vec::new()),
+    };
     let mut answer = answer(&name, &ready.served.version, &explanations);
+    for (output, sampling) in samplings.iter().enumerate() {
+        answer["explanations"][output]["sampling"] = json!(sampling);
+    }
     if let Some(wanted) = body.reasons {
         let of_row = |row| match &wording {
             Some(wording) => {

@@ -5,6 +5,7 @@ mod actions;
 mod bench;
 mod cohorts;
 mod counterfactuals;
+mod drift;
 mod effects;
 mod error;
 mod explainer;
@@ -21,10 +22,12 @@ mod reasons;
 mod reference;
 mod report;
 mod rows;
+mod sampled;
 mod service;
 mod settings;
 mod slices;
 mod store;
+mod stored;
 mod told;
 mod ui;
 mod whole;
@@ -55,6 +58,7 @@ pub use rows::{Table, parse_csv};
 pub use service::Explain;
 pub use settings::{CatalogueEntry, Settings, Texts};
 pub use slices::Level;
+pub use stored::LoggedRow;
 pub use wording::Wording;
 
 pub const MIGRATIONS: MigrationSet = migrations!("explain", 1 => "0001_explanations");
@@ -75,6 +79,8 @@ pub fn group(service: &Explain, ui: &Ui) -> Group {
             http::surface(service),
             http::settings::surface(service),
             http::reference::surface(service),
+            http::stored::surface(&whole),
+            ui::drift::surface(&whole, ui),
             counterfactuals::surface(service),
             kserve::surface(service),
             ui::surface(service, ui),

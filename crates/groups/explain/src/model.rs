@@ -1,18 +1,20 @@
 //! What an explanation is.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The game whose Shapley values they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// An unknown value goes both ways at a split, as the training rows did.
     PathDependent,
     /// An unknown value is that of the rows of a background.
     Interventional,
+    /// As interventional, of predictions instead of raw scores, by asking the model.
+    Sampled,
 }
 
-/// Attributions of rows, in the units of raw scores.
+/// Attributions of rows, in the units of raw scores; sampled ones in those of predictions.
 #[derive(Debug, Clone)]
 pub struct Explanations {
     pub method: Method,

@@ -48,6 +48,7 @@ impl Method {
                 "path-dependent: an unknown value goes both ways at a split, as the training rows did"
             }
             Self::Interventional => "interventional: an unknown value is that of the rows of the background",
+            Self::Sampled => "sampled: as interventional, of predictions, by asking the model",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Explaining what answers on endpoints. An explainer is made once for a model and kept while it is served.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use platform_db::Db;
@@ -40,6 +41,8 @@ pub struct Explain {
     /// Tables take much memory, those against a background and those that are put, and whole models much time: one request at a
     /// time makes them.
     pub(crate) tables: Arc<Semaphore>,
+    /// Logged rows that were not explained.
+    pub(crate) passed_over: Arc<AtomicU64>,
 }
 
 /// What explains an endpoint, and what it is.
@@ -60,6 +63,7 @@ impl Explain {
             settings: Arc::default(),
             ready: Arc::default(),
             tables: Arc::new(Semaphore::new(1)),
+            passed_over: Arc::default(),
         }
     }
 
@@ -77,7 +81,7 @@ impl Explain {
             return Ok(Ready { served, explainer });
         }
         let names = served.inputs.iter().map(|input| input.name.clone()).collect();
-        let explainer = Arc::new(Explainer::new(Arc::clone(&served.ensemble), names)?);
+        let explainer = Arc::new(Explainer::new(Arc::clone(&served.ensemble), names));
         let mut kept = self.kept();
         if kept.len() >= KEPT {
             kept.clear();
@@ -108,7 +112,7 @@ impl Explain {
             )));
         }
         let Some(background) = background else {
-            if rows.len() <= FEW * width {
+            if rows.len() <= FEW * width && ready.explainer.is_made() {
                 return ready.explainer.explain(rows);
             }
             let explainer = Arc::clone(&ready.explainer);

@@ -45,6 +45,9 @@ pub struct Settings {
     /// The direction that reasons explain when a request names none.
     #[serde(default)]
     pub positive: Direction,
+    /// Whether every logged prediction is explained and the explanation kept.
+    #[serde(default)]
+    pub store: bool,
 }
 
 /// The code and the words of a factor.

@@ -1,6 +1,7 @@
 //! The page that explains a row of an endpoint: change a value, and see the prediction and its reasons move.
 
 mod around;
+pub(crate) mod drift;
 
 use std::collections::HashMap;
 
@@ -26,6 +27,7 @@ pub(crate) const TEMPLATES: &[(&str, &str)] = &[
     ("explain/parts.html", include_str!("../templates/parts.html")),
     ("explain/model.html", include_str!("../templates/model.html")),
     ("explain/cohorts.html", include_str!("../templates/cohorts.html")),
+    ("explain/drift.html", include_str!("../templates/drift.html")),
     ("explain/fairness.html", include_str!("../templates/fairness.html")),
 ];
 

@@ -40,15 +40,15 @@ type Kept = HashMap<(String, String), Arc<Subject>>;
 
 #[derive(Clone)]
 pub(crate) struct Whole {
-    service: Explain,
+    pub service: Explain,
     kept: Arc<Mutex<Kept>>,
 }
 
 /// A served model with its reference rows, explained.
-struct Subject {
-    ready: Ready,
+pub(crate) struct Subject {
+    pub ready: Ready,
     reference: Arc<Reference>,
-    population: Population,
+    pub population: Population,
     /// By output: charts that are drawn once.
     drawn: Mutex<HashMap<usize, Arc<Vec<Section>>>>,
     permutation: Mutex<Option<Arc<Permuted>>>,
@@ -86,7 +86,7 @@ impl Whole {
     }
 
     /// `None` where the version has no reference data.
-    async fn find(&self, endpoint: &str, version: Option<&str>) -> Result<Option<Arc<Subject>>> {
+    pub(crate) async fn find(&self, endpoint: &str, version: Option<&str>) -> Result<Option<Arc<Subject>>> {
         let ready = self.service.ready(endpoint, version)?;
         let Some(reference) = self.service.reference(&ready).await? else { return Ok(None) };
         let key = (endpoint.to_owned(), ready.served.version.clone());

@@ -1,16 +1,16 @@
-//! What answers on endpoints, and what it was trained on, for those who explain it.
+//! What answers on endpoints, what it was trained on and what it answered, for those who explain it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use group_explain::{Endpoints, Input, Served, TrainingData, TrainingTable};
+use group_explain::{Endpoints, Explain, Input, LoggedRow, Served, TrainingData, TrainingTable};
 use group_monitoring::Monitoring;
-use group_serving::Serving;
+use group_serving::{PredictionRecord, PredictionSink, Serving};
 use platform_blobs::{BlobDigest, Blobs};
 use platform_primitives::Failure;
 use platform_tables::{Table, read_parquet};
 
-use super::failure;
+use super::{LoggedPredictions, failure};
 
 pub struct ServedModels(pub Serving);
 
@@ -49,5 +49,43 @@ impl TrainingData for TrainingTables {
         let digest = BlobDigest::parse(digest).map_err(failure)?;
         let bytes = self.blobs.get_bytes(&digest).await.map_err(failure)?;
         read_parquet(bytes).map_err(failure)
+    }
+}
+
+/// The prediction log, and behind it the explanations of endpoints that keep them.
+#[derive(Clone)]
+pub struct ExplainedPredictions {
+    log: Arc<LoggedPredictions>,
+    /// Explaining needs serving, which needs this: it comes later.
+    explain: Arc<OnceLock<Explain>>,
+}
+
+impl ExplainedPredictions {
+    pub fn new(log: LoggedPredictions) -> Self {
+        Self { log: Arc::new(log), explain: Arc::default() }
+    }
+
+    /// Once, at the start.
+    pub fn explain_by(&self, explain: &Explain) {
+        self.explain.get_or_init(|| explain.clone());
+    }
+}
+
+#[async_trait]
+impl PredictionSink for ExplainedPredictions {
+    async fn append(&self, endpoint: &str, records: Vec<PredictionRecord>) -> Result<(), Failure> {
+        let explain = match self.explain.get() {
+            Some(explain) if explain.stores(endpoint).await.map_err(failure)? => explain,
+            _ => return self.log.append(endpoint, records).await,
+        };
+        let row = |record: &PredictionRecord| LoggedRow {
+            id: record.id.clone(),
+            at: record.at,
+            version: record.revision.to_string(),
+            inputs: record.inputs.clone(),
+        };
+        let rows = records.iter().map(row).collect();
+        self.log.append(endpoint, records).await?;
+        explain.keep(endpoint, rows).await.map_err(failure)
     }
 }
