@@ -17,6 +17,7 @@ import pyarrow.feather
 import pytest
 import requests
 import sklearn.metrics
+import tritonclient.http
 import xgboost
 from mlflow.models import infer_signature
 
@@ -651,3 +652,27 @@ def test_sampled_values_are_those_of_all_coalitions(url, deployed, frame, target
     ]:
         refused = explain(url, name, instances=instances(row), **body)
         assert refused.status_code in (400, 409) and message in refused.text, refused.text
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_an_answer_is_explained_when_asked(url, deployed, frame, target, binary):
+    booster = xgboost_booster(frame, target)
+    name = deployed(mlflow.xgboost, booster)
+    client = tritonclient.http.InferenceServerClient(url.removeprefix("http://"))
+    # JSON as this client writes it has no missing values.
+    rows = frame.dropna()[:40] if not binary else frame[:40]
+    inputs = []
+    for column in COLUMNS:
+        given = tritonclient.http.InferInput(column, [len(rows), 1], "FP64")
+        given.set_data_from_numpy(rows[[column]].to_numpy(dtype=np.float64), binary_data=binary)
+        inputs.append(given)
+    outputs = [tritonclient.http.InferRequestedOutput("prediction", binary_data=binary)]
+    answer = client.infer(name, inputs, outputs=outputs, parameters={"explain": True})
+    contributions = booster.predict(xgboost.DMatrix(rows.to_numpy()), pred_contribs=True)
+    found = answer.as_numpy("explanation")
+    assert found.shape == (len(rows), 1, len(COLUMNS)) and answer.as_numpy("explanation_base").shape == (len(rows), 1)
+    np.testing.assert_allclose(found[:, 0], contributions[:, :-1], atol=1e-5)
+    np.testing.assert_allclose(answer.as_numpy("explanation_base")[:, 0], contributions[:, -1], atol=1e-5)
+    np.testing.assert_array_equal(answer.as_numpy("prediction"), booster.predict(xgboost.DMatrix(rows.to_numpy())).astype(float))
+    plain = client.infer(name, inputs, outputs=outputs)
+    assert plain.as_numpy("explanation") is None

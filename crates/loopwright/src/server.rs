@@ -225,6 +225,7 @@ impl Services {
         let served = Arc::new(ports::ServedModels(serving.clone()));
         let explain = Explain::new(db.clone(), events.clone(), served).with_training(Arc::new(trained_on));
         explained.explain_by(&explain);
+        serving.explain_by(Arc::new(ports::AnsweredRows(explain.clone())));
         let lineage = Lineage::new(db.clone(), events.clone());
         let loops = Loops::new(
             db,

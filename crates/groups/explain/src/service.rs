@@ -95,6 +95,24 @@ impl Explain {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Path-dependent values of rows that were just answered: outputs, values by row, output and feature, bases by row and output.
+    pub fn attach(&self, endpoint: &str, version: &str, rows: &[f64]) -> Result<(usize, Vec<f64>, Vec<f64>)> {
+        let ready = self.ready(endpoint, Some(version))?;
+        let width = ready.explainer.features().len().max(1);
+        let count = rows.len() / width;
+        let explain = || ready.explainer.explain(rows.to_vec());
+        // Other requests go on meanwhile.
+        let explanations = match ready.explainer.is_made() && count <= FEW {
+            true => explain()?,
+            false => tokio::task::block_in_place(explain)?,
+        };
+        let outputs = &explanations.outputs;
+        let of_row = |row: usize| outputs.iter().flat_map(move |own| &own.values[row * width..][..width]);
+        let values = (0..count).flat_map(of_row).copied().collect();
+        let bases = (0..count).flat_map(|_| outputs.iter().map(|own| own.base)).collect();
+        Ok((outputs.len(), values, bases))
+    }
+
     /// Explains whole rows, path-dependent, or against the rows of a background.
     pub(crate) async fn explain(
         &self,

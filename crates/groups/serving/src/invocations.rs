@@ -65,7 +65,7 @@ fn answer(service: &Serving, name: &str, headers: &HeaderMap, body: &[u8]) -> Ml
     let signature = service.describe(name)?.signature;
     let order: Vec<&str> = signature.inputs.iter().map(|column| column.name.as_str()).collect();
     let columns = body.columns(&order)?;
-    let batch = Batch { columns, id: None, at: None, extra_is_error: false };
+    let batch = Batch { columns, id: None, at: None, extra_is_error: false, explain: false };
     let predictions = service.predict(name, None, batch)?;
     let values: Value = match predictions.outputs {
         1 => json!(predictions.values),

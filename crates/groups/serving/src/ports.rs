@@ -20,6 +20,22 @@ pub trait PredictionSink: Send + Sync + 'static {
     async fn append(&self, endpoint: &str, records: Vec<PredictionRecord>) -> Result<(), Failure>;
 }
 
+/// Why rows were answered as they were, at once.
+pub trait RowExplainer: Send + Sync + 'static {
+    /// Whole rows, in the order of the signature, of one revision.
+    fn explain(&self, endpoint: &str, revision: i64, rows: &[f64]) -> Result<RowExplanations, Failure>;
+}
+
+/// Of rows that stand one after the other: what each value adds, output by output. A row's values and its base sum to the raw score.
+#[derive(Debug, Clone, Default)]
+pub struct RowExplanations {
+    pub outputs: usize,
+    /// By row, output and feature.
+    pub values: Vec<f64>,
+    /// By row and output.
+    pub bases: Vec<f64>,
+}
+
 /// One answered row, with what the other revisions would have said.
 #[derive(Debug, Clone)]
 pub struct PredictionRecord {

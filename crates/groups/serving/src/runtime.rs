@@ -31,12 +31,6 @@ impl Runtime {
         all[0]
     }
 
-    pub(crate) fn predict_all(&self, row: &[f64], outputs: &mut Vec<f64>) {
-        let start = outputs.len();
-        outputs.resize(start + self.ensemble.outputs(), 0.0);
-        self.ensemble.predict(row, &mut outputs[start..]);
-    }
-
     pub(crate) fn outputs(&self) -> usize {
         self.ensemble.outputs()
     }

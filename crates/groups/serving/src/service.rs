@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::model::{Endpoint, Signature, Traffic};
 use crate::package::{Package, in_feature_order};
-use crate::ports::{ModelSource, PredictionSink};
+use crate::ports::{ModelSource, PredictionSink, RowExplainer, RowExplanations};
 use crate::recorder::{Answered, Recorder};
 use crate::runtime::Runtime;
 use crate::{ServingError, kinds, store};
@@ -65,6 +65,8 @@ pub(crate) struct Batch {
     pub at: Option<Timestamp>,
     /// Columns beyond the signature are an error, or passed over (MLflow's way).
     pub extra_is_error: bool,
+    /// Whether the answer says why.
+    pub explain: bool,
 }
 
 /// What metadata say of an endpoint.
@@ -82,6 +84,7 @@ pub(crate) struct Predictions {
     pub values: Vec<f64>,
     pub outputs: usize,
     pub rows: usize,
+    pub explanations: Option<RowExplanations>,
 }
 
 #[derive(Clone)]
@@ -94,6 +97,7 @@ pub struct Serving {
     rows: Counter,
     failures: Counter,
     latency: Histogram,
+    explainer: Arc<OnceLock<Arc<dyn RowExplainer>>>,
 }
 
 impl Serving {
@@ -111,7 +115,22 @@ impl Serving {
         metrics.register("serving_failures", "Requests refused or failed", failures.clone());
         metrics.register("serving_latency_seconds", "Time to answer, without the network", latency.clone());
         let recorder = Recorder::start(sink);
-        Self { db, events, source, recorder, snapshots: Arc::default(), rows, failures, latency }
+        Self {
+            db,
+            events,
+            source,
+            recorder,
+            snapshots: Arc::default(),
+            rows,
+            failures,
+            latency,
+            explainer: Arc::default(),
+        }
+    }
+
+    /// Answers may be explained from now on. Once, at the start.
+    pub fn explain_by(&self, explainer: Arc<dyn RowExplainer>) {
+        self.explainer.get_or_init(|| explainer);
     }
 
     /// Loads every endpoint as the database has it. Call it once at start.
@@ -318,36 +337,60 @@ impl Serving {
         let id = batch.id.clone().unwrap_or_else(new_id);
         let at = batch.at.unwrap_or_else(|| self.events.now());
         let outputs = snapshot.champion.outputs();
-        let mut values = Vec::with_capacity(rows * outputs);
-        let mut answered = Vec::with_capacity(rows);
-        let mut revision = snapshot.champion.revision;
+        let width = columns.len();
+        let mut inputs = Vec::with_capacity(rows * width);
+        let mut chosen = Vec::with_capacity(rows);
         for row in 0..rows {
-            let mut inputs = Vec::with_capacity(columns.len());
             for (index, column) in columns.iter().enumerate() {
                 signature.check(index, row, column[row])?;
                 inputs.push(column[row]);
             }
             let row_id = if rows == 1 { id.clone() } else { format!("{id}/{row}") };
             let runtime = forced.unwrap_or_else(|| snapshot.choose(&row_id));
-            revision = runtime.revision;
-            let start = values.len();
-            runtime.predict_all(&inputs, &mut values);
-            answered.push((row_id, inputs, runtime.revision, values[start]));
+            chosen.push((row_id, runtime));
+        }
+        let mut values = vec![0.0; rows * outputs];
+        let mut explanations = batch.explain.then(RowExplanations::default);
+        let mut first = 0;
+        for own in chosen.chunk_by(|(_, one), (_, other)| one.revision == other.revision) {
+            let (runtime, last) = (own[0].1, first + own.len());
+            let inputs = &inputs[first * width..last * width];
+            if runtime.outputs() != outputs {
+                let (revision, own) = (runtime.revision, runtime.outputs());
+                let rule = format!("version {revision} answers {own} numbers a row, the champion {outputs}");
+                return Err(ServingError::request(rule));
+            }
+            runtime.ensemble.predict(inputs, &mut values[first * outputs..last * outputs]);
+            if let Some(explanations) = &mut explanations {
+                let found = self.explain(name, runtime.revision, inputs)?;
+                explanations.outputs = found.outputs;
+                explanations.values.extend(found.values);
+                explanations.bases.extend(found.bases);
+            }
+            first = last;
         }
         let elapsed = started.elapsed();
         self.latency.observe(elapsed.as_secs_f64());
-        for (id, inputs, revision, prediction) in answered {
+        let revision = chosen.last().map_or(snapshot.champion.revision, |(_, runtime)| runtime.revision);
+        for (row, (id, runtime)) in chosen.into_iter().enumerate() {
             self.recorder.record(Answered {
                 snapshot: Arc::clone(&snapshot),
                 id,
                 at,
-                inputs,
-                revision,
-                prediction,
+                inputs: inputs[row * width..][..width].to_vec(),
+                revision: runtime.revision,
+                prediction: values[row * outputs],
                 latency_us: u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX),
             });
         }
-        Ok(Predictions { revision, values, outputs, rows })
+        Ok(Predictions { revision, values, outputs, rows, explanations })
+    }
+
+    fn explain(&self, endpoint: &str, revision: i64, inputs: &[f64]) -> Result<RowExplanations> {
+        let explainer = self.explainer.get().ok_or_else(|| {
+            ServingError::request("parameter explain is true, and this server explains nothing")
+        })?;
+        Ok(explainer.explain(endpoint, revision, inputs)?)
     }
 
     /// Waits until every prediction answered before is in the log.

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use group_explain::{Endpoints, Explain, Input, LoggedRow, Served, TrainingData, TrainingTable};
 use group_monitoring::Monitoring;
-use group_serving::{PredictionRecord, PredictionSink, Serving};
+use group_serving::{PredictionRecord, PredictionSink, RowExplainer, RowExplanations, Serving};
 use platform_blobs::{BlobDigest, Blobs};
 use platform_primitives::Failure;
 use platform_tables::{Table, read_parquet};
@@ -49,6 +49,17 @@ impl TrainingData for TrainingTables {
         let digest = BlobDigest::parse(digest).map_err(failure)?;
         let bytes = self.blobs.get_bytes(&digest).await.map_err(failure)?;
         read_parquet(bytes).map_err(failure)
+    }
+}
+
+/// Explains rows as they are answered, path-dependent.
+pub struct AnsweredRows(pub Explain);
+
+impl RowExplainer for AnsweredRows {
+    fn explain(&self, endpoint: &str, revision: i64, rows: &[f64]) -> Result<RowExplanations, Failure> {
+        let version = revision.to_string();
+        let (outputs, values, bases) = self.0.attach(endpoint, &version, rows).map_err(failure)?;
+        Ok(RowExplanations { outputs, values, bases })
     }
 }
 

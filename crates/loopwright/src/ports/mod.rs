@@ -20,7 +20,7 @@ use group_serving::Serving;
 use platform_blobs::Blobs;
 use platform_primitives::{Failure, Fault};
 
-pub use explained::{ExplainedPredictions, ServedModels, TrainingTables};
+pub use explained::{AnsweredRows, ExplainedPredictions, ServedModels, TrainingTables};
 pub use files::RegisteredFiles;
 pub use governance::{RecordedRuns, StoredVersions};
 pub use models::{LoggedRuns, TrackedRuns};

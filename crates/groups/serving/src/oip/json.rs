@@ -13,7 +13,7 @@ use crate::ServingError;
 pub(super) struct Parameters(pub Map<String, Value>);
 
 impl Parameters {
-    fn flag(&self, key: &str) -> bool {
+    pub fn flag(&self, key: &str) -> bool {
         self.0.get(key).and_then(Value::as_bool).unwrap_or(false)
     }
 }

@@ -161,7 +161,8 @@ fn batch(request: InferRequest, mut tensors: &[u8]) -> Result<Batch, ServingErro
     if !tensors.is_empty() {
         return Err(ServingError::request(format!("{} bytes follow the last tensor", tensors.len())));
     }
-    Ok(Batch { columns, id: request.id, at, extra_is_error: true })
+    let explain = request.parameters.as_ref().is_some_and(|parameters| parameters.flag("explain"));
+    Ok(Batch { columns, id: request.id, at, extra_is_error: true, explain })
 }
 
 /// Our request parameter `event_time`: milliseconds since 1970 or RFC 3339.
@@ -183,19 +184,29 @@ fn render(model: &str, id: Option<&str>, predictions: &Predictions, binary: bool
         1 => json!([predictions.rows]),
         outputs => json!([predictions.rows, outputs]),
     };
-    let mut output = json!({"name": "prediction", "datatype": "FP64", "shape": shape});
-    let tensor = if binary {
-        let bytes: Vec<u8> = predictions.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        output["parameters"] = json!({"binary_data_size": bytes.len()});
-        bytes
-    } else {
-        output["data"] = json!(predictions.values);
-        Vec::new()
-    };
+    let mut tensors = vec![("prediction", shape, &predictions.values)];
+    if let Some(explanations) = &predictions.explanations {
+        let (rows, outputs) = (predictions.rows, explanations.outputs);
+        let features = explanations.values.len() / (rows * outputs).max(1);
+        tensors.push(("explanation", json!([rows, outputs, features]), &explanations.values));
+        tensors.push(("explanation_base", json!([rows, outputs]), &explanations.bases));
+    }
+    let mut raw = Vec::new();
+    let mut outputs = Vec::with_capacity(tensors.len());
+    for (name, shape, values) in tensors {
+        let mut output = json!({"name": name, "datatype": "FP64", "shape": shape});
+        if binary {
+            raw.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            output["parameters"] = json!({"binary_data_size": 8 * values.len()});
+        } else {
+            output["data"] = json!(values);
+        }
+        outputs.push(output);
+    }
     let mut body = json!({
         "model_name": model,
         "model_version": predictions.revision.to_string(),
-        "outputs": [output],
+        "outputs": outputs,
     });
     if let Some(id) = id {
         body["id"] = id.into();
@@ -208,5 +219,5 @@ fn render(model: &str, id: Option<&str>, predictions: &Predictions, binary: bool
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (JSON_LENGTH, text.len().to_string()),
     ];
-    (headers, [text.into_bytes(), tensor].concat()).into_response()
+    (headers, [text.into_bytes(), raw].concat()).into_response()
 }
