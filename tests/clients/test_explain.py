@@ -676,3 +676,18 @@ def test_an_answer_is_explained_when_asked(url, deployed, frame, target, binary)
     np.testing.assert_array_equal(answer.as_numpy("prediction"), booster.predict(xgboost.DMatrix(rows.to_numpy())).astype(float))
     plain = client.infer(name, inputs, outputs=outputs)
     assert plain.as_numpy("explanation") is None
+
+
+def test_values_come_as_arrow(url, deployed, frame, target):
+    name = deployed(mlflow.xgboost, xgboost_booster(frame, target))
+    body = {"instances": instances(frame[:20])}
+    expected = explain(url, name, **body).json()
+    answer = requests.post(
+        f"{url}/api/v1/endpoints/{name}/explain", json=body, headers={"Accept": "application/vnd.apache.arrow.file"}, timeout=60
+    )
+    assert answer.headers["Content-Type"] == "application/vnd.apache.arrow.file"
+    table = pyarrow.feather.read_table(io.BytesIO(answer.content))
+    assert table.column_names == [*COLUMNS, "base", "score", "prediction"]
+    found = table.select(COLUMNS).to_pandas().to_numpy()
+    np.testing.assert_array_equal(found, np.array(expected["explanations"][0]["values"]))
+    assert table["prediction"].to_pylist() == expected["predictions"]

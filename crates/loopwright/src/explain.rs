@@ -11,7 +11,6 @@ use group_explain::{
     Slicing, THRESHOLD, Table, Values, Wording, add_reasons, compare, fairness, html, text,
 };
 use kernel_trees::Ensemble;
-use platform_tables::{Column, write_arrow};
 
 use crate::cli::{CommandError, note};
 
@@ -198,7 +197,7 @@ pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
             }
             serde_json::to_vec(&answer)?
         }
-        Format::Arrow => write_arrow(&arrow(&explanations)?)?,
+        Format::Arrow => explanations.arrow()?,
     };
     match &options.output {
         Some(path) => {
@@ -267,25 +266,4 @@ fn cohort(conditions: &[String]) -> Result<Option<Cohort>, CommandError> {
     };
     let conditions = conditions.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
     Ok((!conditions.is_empty()).then_some(Cohort { name: None, conditions }))
-}
-
-fn arrow(explanations: &Explanations) -> Result<platform_tables::Table, CommandError> {
-    let (width, several) = (explanations.features.len(), explanations.outputs.len() > 1);
-    let mut columns = Vec::new();
-    for (output, own) in explanations.outputs.iter().enumerate() {
-        let named = |name: &str| if several { format!("{name}#{output}") } else { name.to_owned() };
-        for (feature, name) in explanations.features.iter().enumerate() {
-            let values = own.values.iter().skip(feature).step_by(width.max(1)).copied().collect();
-            columns.push((named(name), Column::Real(values)));
-        }
-        columns.push((named("base"), Column::Real(vec![own.base; explanations.count()])));
-        columns.push((named("score"), Column::Real(own.scores.clone())));
-    }
-    let outputs = explanations.predictions.len() / explanations.count().max(1);
-    for output in 0..outputs {
-        let name = if outputs > 1 { format!("prediction#{output}") } else { "prediction".to_owned() };
-        let values = explanations.predictions.iter().skip(output).step_by(outputs).copied().collect();
-        columns.push((name, Column::Real(values)));
-    }
-    Ok(platform_tables::Table::new(columns)?)
 }

@@ -6,6 +6,8 @@ pub(crate) mod stored;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 use platform_auth::Permission::Predict;
 use platform_web::dialect::{Dialect, ProblemResult};
 use platform_web::{Access, ApiJson, Routes, Surface};
@@ -19,6 +21,8 @@ use crate::service::MOST_BACKGROUND;
 use crate::{Explain, ExplainError, Wording};
 
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
+/// Asked for by `Accept`: the values alone, as an Arrow file.
+const ARROW: &str = "application/vnd.apache.arrow.file";
 
 pub(crate) fn surface(service: &Explain) -> Surface {
     Routes::new(Dialect::Problem)
@@ -73,8 +77,9 @@ fn most() -> usize {
 async fn explain(
     State(service): State<Explain>,
     Path(name): Path<String>,
+    headers: HeaderMap,
     ApiJson(body): ApiJson<ExplainBody>,
-) -> ProblemResult<Json<Value>> {
+) -> ProblemResult<Response> {
     let ready = service.ready(&name, body.version.as_deref())?;
     let inputs = &ready.served.inputs;
     let rows = from_instances(&body.instances, inputs)?;
@@ -128,6 +133,10 @@ async fn explain(
         Some(Method::Sampled) => service.sample(&ready, rows, background, body.budget_rows).await?,
         _ => (service.explain(&ready, rows, background).await?, Vec::new()),
     };
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accepts.contains(ARROW) {
+        return Ok(([(header::CONTENT_TYPE, ARROW)], explanations.arrow()?).into_response());
+    }
     let mut answer = answer(&name, &ready.served.version, &explanations);
     for (output, sampling) in samplings.iter().enumerate() {
         answer["explanations"][output]["sampling"] = json!(sampling);
@@ -160,7 +169,7 @@ async fn explain(
             answer["trees"] = json!(ways.trees);
         }
     }
-    Ok(Json(answer))
+    Ok(Json(answer).into_response())
 }
 
 /// Which settings made the texts, and in which language.

@@ -1,6 +1,9 @@
 //! What an explanation is.
 
+use platform_tables::{Column, Table, write_arrow};
 use serde::{Deserialize, Serialize};
+
+use crate::ExplainError;
 
 /// The game whose Shapley values they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +57,29 @@ impl Explanations {
 
     pub fn values(&self, output: usize, row: usize) -> &[f64] {
         &self.outputs[output].values[row * self.features.len()..][..self.features.len()]
+    }
+
+    /// One Arrow file: by feature what its value adds, base, score, prediction, a line for each row; of several outputs with `#OUTPUT` behind
+    /// the name.
+    pub fn arrow(&self) -> Result<Vec<u8>, ExplainError> {
+        let (width, several) = (self.features.len(), self.outputs.len() > 1);
+        let mut columns = Vec::new();
+        for (output, own) in self.outputs.iter().enumerate() {
+            let named = |name: &str| if several { format!("{name}#{output}") } else { name.to_owned() };
+            for (feature, name) in self.features.iter().enumerate() {
+                let values = own.values.iter().skip(feature).step_by(width.max(1)).copied().collect();
+                columns.push((named(name), Column::Real(values)));
+            }
+            columns.push((named("base"), Column::Real(vec![own.base; self.count()])));
+            columns.push((named("score"), Column::Real(own.scores.clone())));
+        }
+        let outputs = self.predictions.len() / self.count().max(1);
+        for output in 0..outputs {
+            let name = if outputs > 1 { format!("prediction#{output}") } else { "prediction".to_owned() };
+            let values = self.predictions.iter().skip(output).step_by(outputs).copied().collect();
+            columns.push((name, Column::Real(values)));
+        }
+        Ok(write_arrow(&Table::new(columns)?)?)
     }
 
     /// Features by the mean of their values without signs, largest first; ties in the model's order.

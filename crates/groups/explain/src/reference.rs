@@ -23,6 +23,8 @@ const MOST_ROWS: usize = 20_000;
 const MOST_NUMBERS: usize = 4 << 20;
 /// Cells of a body, before it is thinned: a small Parquet file may say that it holds very many.
 const MOST_CELLS: u64 = 32 << 20;
+/// Rows that a usual one is sought among.
+const USUAL_AMONG: usize = 1_000;
 /// The least that neighbours can be found among.
 const LEAST_ROWS: usize = 2;
 /// References that stay decoded, and the numbers and texts of all of them.
@@ -68,6 +70,28 @@ impl Reference {
             .collect();
         others.extend(table.texts.into_iter().filter(|(name, _)| is_other(name)));
         Ok(Self { rows, count: table.count, labels, others, source })
+    }
+
+    /// The row whose values are, all in all, nearest to the middle of their columns, of a thousand.
+    pub(crate) fn usual(&self) -> Vec<f64> {
+        let width = (self.rows.len() / self.count.max(1)).max(1);
+        let step = self.count.div_ceil(USUAL_AMONG).max(1);
+        let rows: Vec<&[f64]> = self.rows.chunks_exact(width).step_by(step).collect();
+        let mut distances = vec![0.0; rows.len()];
+        for column in 0..width {
+            let mut known: Vec<f64> =
+                rows.iter().map(|row| row[column]).filter(|value| !value.is_nan()).collect();
+            known.sort_by(f64::total_cmp);
+            for (distance, row) in distances.iter_mut().zip(&rows) {
+                let value = row[column];
+                let below = known.partition_point(|other| *other < value);
+                let up_to = known.partition_point(|other| *other <= value);
+                let rank = (below + up_to) as f64 / (2.0 * known.len().max(1) as f64);
+                *distance += if value.is_nan() { 0.5 } else { (rank - 0.5).abs() };
+            }
+        }
+        let nearest = distances.iter().enumerate().min_by(|one, other| one.1.total_cmp(other.1));
+        nearest.map_or_else(Vec::new, |(row, _)| rows[row].to_vec())
     }
 
     fn cells(&self) -> usize {

@@ -155,12 +155,20 @@ async fn row(
     let outputs = ready.served.ensemble.scores();
     let output = query.get("output").and_then(|text| text.parse().ok()).filter(|output| *output < outputs);
     let output = output.unwrap_or(0);
-    let middle = ready.explainer.middle();
+    // A row that somebody had, where there are any.
+    let reference = pages.service.reference(&ready).await.ok().flatten();
+    let usual = reference.as_ref().map(|reference| reference.usual());
+    let is_made_up = usual.is_none();
+    let middle = usual.unwrap_or_else(|| ready.explainer.middle());
     let mut values = Vec::with_capacity(middle.len());
     let mut fields = Vec::with_capacity(middle.len());
     for (input, middle) in ready.served.inputs.iter().zip(middle) {
         let given = query.get(&format!("x.{}", input.name)).map(|text| text.trim());
-        let middle = if input.is_whole { middle.round() } else { short(middle) };
+        let middle = match (is_made_up, input.is_whole) {
+            (false, _) => middle,
+            (true, true) => middle.round(),
+            (true, false) => short(middle),
+        };
         let (value, error) = match given {
             None => (middle, String::new()),
             Some("") => (f64::NAN, String::new()),
@@ -172,7 +180,7 @@ async fn row(
         let error = if error.is_empty() { check(input, value).err().unwrap_or_default() } else { error };
         fields.push(FieldView {
             name: input.name.clone(),
-            value: given.map_or_else(|| middle.to_string(), str::to_owned),
+            value: given.map_or_else(|| typed_as(middle), str::to_owned),
             is_whole: input.is_whole,
             is_required: input.is_required,
             error,
@@ -248,6 +256,11 @@ fn worded_by(wording: &Wording) -> String {
 fn languages(wording: &Wording) -> Vec<LanguageView> {
     let view = |tag: &str| LanguageView { tag: tag.to_owned(), is_shown: tag == wording.language() };
     wording.settings().languages().into_iter().map(view).collect()
+}
+
+/// What is missing is left empty.
+fn typed_as(value: f64) -> String {
+    if value.is_nan() { String::new() } else { value.to_string() }
 }
 
 /// With five figures: nobody types more.

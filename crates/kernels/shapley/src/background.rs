@@ -21,6 +21,7 @@ use crate::block::{BLOCKS, LANES, Lanes, Real, Test};
 use crate::interactions::Tallies;
 use crate::path::MAX_DEPTH;
 use crate::quadrature::{Point, gauss_legendre};
+use crate::sums::{close, columns, take};
 use leaf::Leaf;
 
 /// A set of features is the bits of a word.
@@ -73,6 +74,7 @@ pub struct Interventional<M> {
     /// Its rows, of which interactions count more than values need.
     pub(crate) background: Vec<f64>,
     pub(crate) tallies: OnceLock<Tallies>,
+    exact: OnceLock<Result<Tables<f64>, ExplainError>>,
 }
 
 /// With the floats of the model's framework.
@@ -104,7 +106,7 @@ impl<M: Borrow<Ensemble>> Interventional<M> {
             false => Form::Double(Tables::new(model, background, &mut base)?),
         };
         let background = background.to_vec();
-        Ok(Self { model: shared, base, form, background, tallies: OnceLock::new() })
+        Ok(Self { model: shared, base, form, background, tallies: OnceLock::new(), exact: OnceLock::new() })
     }
 
     pub(crate) fn model(&self) -> &Ensemble {
@@ -129,11 +131,24 @@ impl<M: Borrow<Ensemble>> Interventional<M> {
         assert_eq!(values.len(), count * self.len(), "values for each row");
         for (rows, values) in rows.chunks(most * features).zip(values.chunks_mut(most * self.len())) {
             match &self.form {
-                Form::Single(tables) => self.blocks(tables, rows, values)?,
+                Form::Single(tables) => match self.blocks(tables, rows, values) {
+                    // 32-bit floats were not enough for one of them.
+                    Err(ExplainError::NotAdditive { .. }) => self.blocks(self.exact()?, rows, values)?,
+                    done => done?,
+                },
                 Form::Double(tables) => self.blocks(tables, rows, values)?,
             }
         }
         Ok(())
+    }
+
+    /// The tables in 64 bits, made when they are first needed.
+    fn exact(&self) -> Result<&Tables<f64>, ExplainError> {
+        let made = self.exact.get_or_init(|| {
+            // The bases are known, in 64 bits already.
+            Tables::new(self.model(), &self.background, &mut self.base.clone())
+        });
+        made.as_ref().map_err(Clone::clone)
     }
 
     fn blocks<T: Real>(
@@ -149,38 +164,11 @@ impl<M: Borrow<Ensemble>> Interventional<M> {
         let mut raw = vec![0.0; rows.len() / features * scores];
         self.model().raw_scores(rows, &mut raw);
         for (number, values) in values.chunks_mut(self.len()).enumerate() {
-            let found = &found[number / LANES * scores * features..][..scores * features];
-            for (output, (own, found)) in
-                values.chunks_mut(features + 1).zip(found.chunks(features)).enumerate()
-            {
-                for (own, found) in own.iter_mut().zip(found) {
-                    *own = found[number % LANES];
-                }
-                own[features] = self.base[output];
-                let score = raw[number * scores + output];
-                let sum: f64 = own.iter().sum();
-                let bound = self.model().precision() * score.abs().max(1.0);
-                if (sum - score).is_nan() || (sum - score).abs() > bound {
-                    return Err(ExplainError::NotAdditive { output, sum, score });
-                }
-            }
+            take(self.model(), &found, number, values);
+            close(self.model(), &self.base, values, &raw[number * scores..][..scores])?;
         }
         Ok(())
     }
-}
-
-/// Rows by block and feature; the last block is filled up with zeros.
-pub(crate) fn columns<T: Real>(model: &Ensemble, rows: &[f64]) -> Vec<Lanes<T>> {
-    let features = model.features();
-    let blocks = (rows.len() / features).div_ceil(LANES);
-    let mut columns = vec![[T::default(); LANES]; blocks * features];
-    for (number, row) in rows.chunks(features).enumerate() {
-        let block = &mut columns[number / LANES * features..][..features];
-        for (column, value) in block.iter_mut().zip(row) {
-            column[number % LANES] = T::of(model.read(*value));
-        }
-    }
-    columns
 }
 
 impl<T: Real> Tables<T> {

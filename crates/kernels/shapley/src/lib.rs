@@ -10,6 +10,7 @@ mod block;
 mod interactions;
 mod path;
 mod quadrature;
+mod sums;
 
 pub use background::Interventional;
 pub use path::{ExplainError, PathDependent};

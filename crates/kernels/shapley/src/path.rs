@@ -11,8 +11,9 @@ use std::sync::OnceLock;
 use kernel_trees::{Ensemble, Step, Tree};
 
 use crate::background::MOST_FEATURES;
-use crate::block::{BLOCKS, LANES, Lanes, MOST_POINTS, Real};
+use crate::block::{BLOCKS, LANES, MOST_POINTS, Real};
 use crate::quadrature::{Point, gauss_legendre};
+use crate::sums::{close, columns, take};
 use crate::{alone, block, interactions};
 
 /// Trees are walked by recursion.
@@ -127,7 +128,7 @@ impl<M: Borrow<Ensemble>> PathDependent<M> {
             Some(Plans::Double(plans)) => self.alone(plans, row, values),
             None => return self.walk(row, &raw, values),
         }
-        match self.close(values, &raw) {
+        match close(self.model(), &self.base, values, &raw) {
             Ok(()) => Ok(()),
             // 32-bit floats were not enough for it.
             Err(_) => self.walk(row, &raw, values),
@@ -164,7 +165,7 @@ impl<M: Borrow<Ensemble>> PathDependent<M> {
             };
             walk.visit(tree.root(), 0);
         }
-        self.close(values, raw)
+        close(self.model(), &self.base, values, raw)
     }
 
     /// [`PathDependent::explain`] of many rows, one after the other in `rows` and in `values`; in blocks, which is several times faster.
@@ -205,44 +206,17 @@ impl<M: Borrow<Ensemble>> PathDependent<M> {
     ) -> Result<(), ExplainError> {
         let plan = self.block_plan(plans);
         let (features, scores) = (self.model().features(), self.model().scores());
-        let blocks = (rows.len() / features).div_ceil(LANES);
-        let mut columns: Vec<Lanes<T>> = vec![[T::default(); LANES]; blocks * features];
-        for (number, row) in rows.chunks(features).enumerate() {
-            let block = &mut columns[number / LANES * features..][..features];
-            for (column, value) in block.iter_mut().zip(row) {
-                column[number % LANES] = T::of(self.model().read(*value));
-            }
-        }
-        let mut found = vec![[0.0; LANES]; blocks * scores * features];
+        let columns = columns::<T>(self.model(), rows);
+        let mut found = vec![[0.0; LANES]; columns.len() * scores];
         plan.add(self.model(), &columns, &mut found);
         let mut raw = vec![0.0; rows.len() / features * scores];
         self.model().raw_scores(rows, &mut raw);
         for (number, (row, own)) in rows.chunks(features).zip(values.chunks_mut(self.len())).enumerate() {
-            let found = &found[number / LANES * scores * features..][..scores * features];
-            for (own, found) in own.chunks_mut(features + 1).zip(found.chunks(features)) {
-                for (own, found) in own.iter_mut().zip(found) {
-                    *own = found[number % LANES];
-                }
-            }
-            if self.close(own, &raw[number * scores..][..scores]).is_err() {
+            take(self.model(), &found, number, own);
+            let raw = &raw[number * scores..][..scores];
+            if close(self.model(), &self.base, own, raw).is_err() {
                 // 32-bit floats were not enough for it.
-                self.walk(row, &raw[number * scores..][..scores], own)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts the bases to the values of a row and checks the sums.
-    fn close(&self, values: &mut [f64], raw: &[f64]) -> Result<(), ExplainError> {
-        let features = self.model().features();
-        for (output, score) in raw.iter().copied().enumerate() {
-            let own = &mut values[output * (features + 1)..][..=features];
-            own[features] = self.base[output];
-            let sum: f64 = own.iter().sum();
-            let gap = (sum - score).abs();
-            let bound = self.model().precision() * score.abs().max(1.0);
-            if gap.is_nan() || gap > bound {
-                return Err(ExplainError::NotAdditive { output, sum, score });
+                self.walk(row, raw, own)?;
             }
         }
         Ok(())

@@ -10,8 +10,9 @@ use kernel_trees::Ensemble;
 
 use super::matrix::{Matrices, cell, cells};
 use crate::background::leaf::{Leaf, weight};
-use crate::background::{Form, MOST_IN_TABLE, Shape, Tables, columns};
+use crate::background::{Form, MOST_IN_TABLE, Shape, Tables};
 use crate::block::{LANES, Lanes, Real};
+use crate::sums::columns;
 use crate::{ExplainError, Interventional};
 
 impl<M: Borrow<Ensemble>> Interventional<M> {

@@ -3,8 +3,8 @@
 use kernel_trees::Ensemble;
 
 use crate::ExplainError;
-use crate::background::columns;
 use crate::block::{BLOCKS, LANES, Lanes, Real};
+use crate::sums::columns;
 
 /// Of the 64-bit sums of all blocks that are calculated at a time: 4 MB, unless one block has more.
 const MOST_SUMS: usize = 1 << 19;

@@ -122,3 +122,22 @@ proptest! {
         }
     }
 }
+
+/// Values of a hundred million that all but cancel: 32 bits hold them to eight units, 64 bits hold their sum.
+#[test]
+fn a_row_that_32_bits_do_not_hold_is_explained_with_64() {
+    let model = super::chain_model(2, &[(0, 0.0), (1, 0.0)], &[1e8, -1e8, 3.0]);
+    let background = [-1.0, 1.0, 1.0, -1.0, 1.0, 1.0];
+    for rows in [vec![1.0, 1.0], [1.0, 1.0, -1.0, -1.0, 1.0, -1.0].repeat(30)] {
+        let found = explained(&model, &rows, &background);
+        for (row, found) in rows.chunks(2).zip(found.chunks(3)) {
+            let expected = by_definition(&model, row, &background);
+            let score = found.iter().sum::<f64>();
+            assert!(
+                found.iter().zip(&expected).all(|(one, other)| (one - other).abs() < 1e-6),
+                "{found:?} {expected:?}"
+            );
+            assert!(row != [1.0, 1.0] || (score - 3.0).abs() < 1e-6, "{score}");
+        }
+    }
+}
