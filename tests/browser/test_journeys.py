@@ -192,7 +192,8 @@ def test_the_page_words_reasons_and_says_what_would_have_to_change(browser, url,
 
 
 def headings(browser):
-    return [head.text for head in browser.find_elements(By.CSS_SELECTOR, "main h2")]
+    # At once, for the page may change between one and the next.
+    return browser.execute_script("return [...document.querySelectorAll('main h2')].map(head => head.innerText)")
 
 
 def test_the_endpoint_leads_to_what_the_model_does(browser, url, until):
