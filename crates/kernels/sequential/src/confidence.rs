@@ -5,9 +5,11 @@
 //! μ̂ ± σ̂·√(2(tρ² + 1)/(t²ρ²) · ln(√(tρ² + 1)/α)) covers the mean at all t ≥ some first look with
 //! probability ≥ 1 − α.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Moments;
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     pub lower: f64,
     pub upper: f64,

@@ -1,7 +1,9 @@
 //! Count, mean and variance in one pass.
 
+use serde::{Deserialize, Serialize};
+
 /// Welford's recurrence (Welford 1962), mergeable (Chan, Golub & LeVeque 1979).
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Moments {
     count: u64,
     mean: f64,

@@ -1,6 +1,12 @@
-//! ADWIN against river's core (version in `golden/README.md`), and the coverage of the confidence sequences.
+//! ADWIN against river's core (version in `golden/README.md`), the laws of e-processes, and what the sequences cover.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a failed test says where
+
+mod bandit;
+mod judge;
+mod latency;
+mod paired;
+mod rates;
 
 use kernel_sequential::*;
 use serde_json::Value;
@@ -45,9 +51,24 @@ impl Noise {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (self.0 >> 11) as f64 / (1u64 << 53) as f64
     }
+    fn below(&mut self, chance: f64) -> bool {
+        self.uniform() < chance
+    }
     fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }
+}
+
+/// Paths on which something happens that has a chance of at most 5 %: the most that is within four standard deviations of
+/// what may be expected.
+fn most_of(paths: usize) -> usize {
+    let expected = 0.05 * paths as f64;
+    (expected + 4.0 * (expected * 0.95).sqrt()) as usize
+}
+
+/// What serde wrote and read again.
+fn stored<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
 
 #[test]
