@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use group_explain::{
-    Cohort, Condition, Explainer, Explanations, LEAST, Metric, Permutation, Population, Report, Settings,
-    Slicing, THRESHOLD, Table, Values, Wording, add_reasons, compare, fairness, html, text,
+    Cohort, Condition, Explainer, LEAST, Metric, Permutation, Population, Report, Settings, Slicing,
+    THRESHOLD, Table, Values, Wording, add_reasons, compare, fairness, html, text,
 };
 use kernel_trees::Ensemble;
 
