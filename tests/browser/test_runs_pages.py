@@ -175,7 +175,9 @@ def test_a_wrong_filter_is_explained_under_the_box(browser, workspace, until):
 
 def test_the_filter_offers_keys_and_operators(browser, workspace, until):
     box = browser.find_element(By.ID, "filter")
-    offered = lambda: [item.text for item in browser.find_elements(By.CSS_SELECTOR, "#filter-choices li")]  # noqa: E731
+    # At once, for the choices may change between one and the next.
+    texts = "return [...document.querySelectorAll('#filter-choices li')].map(item => item.innerText)"
+    offered = lambda: browser.execute_script(texts)  # noqa: E731
     box.send_keys("params.de")
     until(lambda: offered() == ["params.depth"], "the key is offered")
     box.send_keys(Keys.ARROW_DOWN, Keys.ENTER)

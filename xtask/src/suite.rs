@@ -116,7 +116,7 @@ pub fn run(root: &Path) -> Result<(), String> {
         let arguments: Vec<&str> = command.split(' ').skip(1).chain(["--help"]).collect();
         count.check(&format!("`{command}` of the README and guides"), tools::succeeds(cargo(&arguments)));
     }
-    for project in ["clients/python", "tests/clients", "tests/loop", "tests/browser"] {
+    for project in ["clients/python", "tests/clients", "tests/codegen", "tests/loop", "tests/browser"] {
         let mut command =
             tools::command("uv", &["run", "--frozen", "--project", project, "pytest", "-q", project], root);
         command.env("LOOPWRIGHT_BIN", &program).env("LOOPWRIGHT_TEST_POSTGRES", &cluster.url);

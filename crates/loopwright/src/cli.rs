@@ -11,7 +11,7 @@ use platform_loopfile::LoopFile;
 use platform_primitives::Fault;
 
 use crate::config::Config;
-use crate::{demo, explain, import, server};
+use crate::{demo, explain, generate, import, server};
 
 pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -71,6 +71,11 @@ pub enum Command {
     Explain {
         #[command(flatten)]
         options: explain::Options,
+    },
+    /// Write source code that predicts what a model file predicts: C, Rust, Go, Java, TypeScript, Python or SQL
+    Generate {
+        #[command(flatten)]
+        options: generate::Options,
     },
     /// Check a loop file
     Validate {
@@ -216,6 +221,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CommandError> {
             import::mlflow(options).await
         }
         Command::Explain { options } => explain::run(&options),
+        Command::Generate { options } => generate::run(&options),
         Command::Validate { file } => {
             let text = fs_err::read_to_string(&file)?;
             LoopFile::parse(&text)?;

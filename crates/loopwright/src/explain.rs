@@ -1,7 +1,7 @@
 //! `loopwright explain`: explains a file of rows by a model file, without a server.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,18 +13,7 @@ use group_explain::{
 use kernel_trees::Ensemble;
 
 use crate::cli::{CommandError, note};
-
-/// Files of a model folder, as MLflow's flavours and our converter write them.
-const MODEL_FILES: [&str; 8] = [
-    "model.lgb",
-    "model.txt",
-    "model.ubj",
-    "model.xgb",
-    "model.json",
-    "model.cb",
-    "model.cbm",
-    "model.trees.json",
-];
+use crate::files::{ModelFile, table};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -114,9 +103,7 @@ pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
     if options.format == Format::Arrow && !(options.by.is_empty() && options.cohorts.is_empty()) {
         return Err("--by and --cohort have no place in --format arrow".into());
     }
-    let path = model_file(&options.model)?;
-    let (ensemble, _) = Ensemble::from_bytes(&fs_err::read(&path)?)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let ensemble = ModelFile::read(&options.model)?.ensemble;
     let data = table(&options.data)?;
     let features = features(&ensemble, &data, options)?;
     let rows = data.rows(&features)?;
@@ -211,21 +198,6 @@ pub fn run(options: &Options) -> Result<ExitCode, CommandError> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn model_file(path: &Path) -> Result<PathBuf, CommandError> {
-    if !path.is_dir() {
-        return Ok(path.to_owned());
-    }
-    let found = MODEL_FILES.into_iter().map(|name| path.join(name)).find(|file| file.is_file());
-    found.ok_or_else(|| {
-        format!("{} holds no model file: expected one of {}", path.display(), MODEL_FILES.join(", ")).into()
-    })
-}
-
-fn table(path: &Path) -> Result<Table, CommandError> {
-    let table = Table::read(fs_err::read(path)?);
-    table.map_err(|error| format!("{} cannot be read: {error}", path.display()).into())
 }
 
 /// The model's names; where it has none, the file's columns must be its features.

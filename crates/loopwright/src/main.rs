@@ -4,6 +4,8 @@ mod cli;
 mod config;
 mod demo;
 mod explain;
+mod files;
+mod generate;
 mod import;
 mod lock;
 mod ports;

@@ -20,6 +20,7 @@ use platform_web::Group;
 
 pub use error::ServingError;
 pub use model::{Candidate, ColumnType, Endpoint, InputColumn, Signature, Traffic};
+pub use package::LoggedModel;
 pub use ports::{ModelSource, PredictionRecord, PredictionSink, RowExplainer, RowExplanations};
 pub use runtime::Runtime;
 pub use service::Serving;

@@ -39,9 +39,10 @@ struct Flavor {
     model_class: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct SignatureText {
     inputs: Option<String>,
+    outputs: Option<String>,
 }
 
 impl Package {
@@ -82,10 +83,58 @@ impl Package {
         }
         let inputs = model.signature.and_then(|signature| signature.inputs);
         let inputs = inputs.ok_or_else(|| "it was logged without a signature".to_owned())?;
-        let inputs: Vec<InputColumn> = serde_json::from_str(&inputs)
-            .map_err(|error| format!("its signature is not one of named number columns: {error}"))?;
-        Ok(Self { format, data: flavor.data, inputs })
+        Ok(Self { format, data: flavor.data, inputs: columns(&inputs)? })
     }
+}
+
+/// What `MLmodel` says of a model that is read from its folder, whatever its class.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LoggedModel {
+    /// In the order of the model's features.
+    pub signature: Option<Signature>,
+    /// Names of what the model predicts, where each has one.
+    pub outputs: Vec<String>,
+    pub run_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct LoggedText {
+    signature: Option<SignatureText>,
+    run_id: Option<String>,
+}
+
+impl LoggedModel {
+    /// Of a model of so many features and predictions; names of features are as its file has them. `Err` holds the rule that the text breaks.
+    pub fn parse(
+        text: &str,
+        features: Option<&[String]>,
+        count: usize,
+        predictions: usize,
+    ) -> Result<Self, String> {
+        let logged: LoggedText =
+            serde_saphyr::from_str(text).map_err(|error| format!("MLmodel is not readable: {error}"))?;
+        let SignatureText { inputs, outputs } = logged.signature.unwrap_or_default();
+        let signature = match inputs {
+            None => None,
+            Some(inputs) => Some(in_feature_order(&columns(&inputs)?, features, count)?),
+        };
+        // A tensor, or columns without names.
+        let named: Vec<NamedOutput> =
+            outputs.and_then(|outputs| serde_json::from_str(&outputs).ok()).unwrap_or_default();
+        let outputs: Vec<String> = named.into_iter().filter_map(|output| output.name).collect();
+        let outputs = if outputs.len() == predictions { outputs } else { Vec::new() };
+        Ok(Self { signature, outputs, run_id: logged.run_id })
+    }
+}
+
+#[derive(Deserialize)]
+struct NamedOutput {
+    name: Option<String>,
+}
+
+fn columns(inputs: &str) -> Result<Vec<InputColumn>, String> {
+    serde_json::from_str(inputs)
+        .map_err(|error| format!("its signature is not one of named number columns: {error}"))
 }
 
 /// Puts the signature's columns into the order of the model's features; without `features` they are in it.
@@ -137,6 +186,26 @@ mod tests {
         assert!(in_feature_order(&package.inputs, Some(&["hour".to_owned()]), 1).is_err());
         assert_eq!(in_feature_order(&package.inputs, None, 2).unwrap().names(), "trip distance, hour");
         assert!(in_feature_order(&package.inputs, None, 3).is_err());
+    }
+
+    #[test]
+    fn what_was_logged_is_read_whatever_the_class() {
+        let text = MLMODEL.replace("lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier");
+        let text =
+            format!("run_id: 1f\n{text}  outputs: '[{{\"type\": \"double\", \"name\": \"price\"}}]'\n");
+        let features = ["hour".to_owned(), "trip_distance".to_owned()];
+        let logged = LoggedModel::parse(&text, Some(&features), 2, 1).unwrap();
+        assert_eq!(
+            logged.signature.map(|signature| signature.names()),
+            Some("hour, trip distance".to_owned())
+        );
+        assert_eq!((logged.outputs, logged.run_id), (vec!["price".to_owned()], Some("1f".to_owned())));
+        // As many names as predictions, or none.
+        assert_eq!(LoggedModel::parse(&text, Some(&features), 2, 3).unwrap().outputs, Vec::<String>::new());
+        let bare = LoggedModel::parse("flavors: {}\n", Some(&features), 2, 1).unwrap();
+        assert_eq!(bare, LoggedModel::default());
+        let error = LoggedModel::parse(&text, Some(&features[..1]), 1, 1).unwrap_err();
+        assert!(error.contains("2 columns, the model 1 features"), "{error}");
     }
 
     #[test]

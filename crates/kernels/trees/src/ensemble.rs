@@ -231,7 +231,7 @@ fn flushed(value: f64) -> f64 {
 }
 
 /// Values rounded to 32 bits where the framework's rows hold such.
-fn rounded(value: f64, to_single: bool) -> f64 {
+pub(crate) fn rounded(value: f64, to_single: bool) -> f64 {
     if to_single { f64::from(value as f32) } else { value }
 }
 
